@@ -1,0 +1,34 @@
+"""The house itself: files and functions stay small, lines short, and no room is empty."""
+
+from __future__ import annotations
+
+import ast
+import statistics
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FILES = [
+    ROOT / name
+    for name in subprocess.run(
+        ["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
+    if (ROOT / name).exists()
+]
+
+
+def test_files_stay_small() -> None:
+    sizes = {path: len(path.read_text().splitlines()) for path in FILES}
+    assert statistics.median(sizes.values()) <= 200
+    assert {str(path): size for path, size in sizes.items() if size > 500} == {}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_functions_stay_small(path: Path) -> None:
+    functions = [
+        node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    long = {f.name: f.end_lineno - f.lineno + 1 for f in functions if f.end_lineno and f.end_lineno - f.lineno >= 70}
+    assert long == {}
