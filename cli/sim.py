@@ -1,0 +1,82 @@
+"""`wattbid sim battery`: a simulated battery on real sockets, until Ctrl-C or SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+if TYPE_CHECKING:
+    from drivers.sim.device import SimulatedBattery
+
+app = typer.Typer(help="Simulated devices on real sockets.", no_args_is_help=True, add_completion=False)
+_CONTROL_PORT_ABOVE: Final = 1_000  # the default control port is the Modbus port + 1000
+
+
+@app.callback()
+def sim() -> None:
+    """Run a simulated device on real sockets."""
+
+
+@app.command()
+def battery(
+    *,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Modbus TCP port; 0 = any.")] = 5020,
+    unit: Annotated[int, typer.Option(min=1, max=247, help="Modbus unit.")] = 1,
+    capacity_wh: Annotated[int, typer.Option(help="Rated energy in Wh.")] = 13_500,
+    power_w: Annotated[int, typer.Option(help="Rated power in W, both directions.")] = 5_000,
+    soc: Annotated[float, typer.Option(min=0, max=100, help="State of charge at the start, in per cent.")] = 80.0,
+    time_lapse: Annotated[int, typer.Option(help="Energy and warmth run this much faster; timers do not.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Draws the measurement noise and the serial number.")] = 0,
+    models: Annotated[str, typer.Option(help="SunSpec control model: 704, or 124 as old devices have it.")] = "704",
+    own_power_w: Annotated[int, typer.Option(help="Power under its own control in W, positive = charging.")] = 0,
+    faults: Annotated[str, typer.Option(help="Faults on from the start, as in silent,slow=500.")] = "",
+    control_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Loopback control port; 0 = any. [default: port + 1000]")
+    ] = None,
+) -> None:
+    """Run one simulated battery: SunSpec over Modbus TCP, faults and truth over a control port."""
+    from drivers.sim.device import SimulatedBattery  # noqa: PLC0415 - only this command needs it
+    from drivers.sim.faults import parse_faults  # noqa: PLC0415
+    from drivers.sim.physics import BatteryConfig  # noqa: PLC0415
+    from drivers.sim.server import PortTakenError  # noqa: PLC0415
+
+    if control_port is None:
+        control_port = port + _CONTROL_PORT_ABOVE if port and port + _CONTROL_PORT_ABOVE <= 65535 else 0
+    try:
+        config = BatteryConfig(
+            capacity_wh=capacity_wh,
+            rated_power_w=power_w,
+            soc_permille=round(soc * 10),
+            time_lapse=time_lapse,
+            own_power_w=own_power_w,
+        )
+        device = SimulatedBattery(config, profile=models, unit=unit, seed=seed)
+        for name, value in parse_faults(faults):
+            device.set_fault(name, value)
+        asyncio.run(_serve(device, host, port, control_port))
+    except (ValueError, PortTakenError) as error:
+        typer.echo(f"wattbid sim battery: {error}", err=True)
+        raise typer.Exit(2 if isinstance(error, ValueError) else 1) from error
+
+
+async def _serve(device: SimulatedBattery, host: str, port: int, control_port: int) -> None:
+    from drivers.sim.control_port import ControlPort  # noqa: PLC0415 - only this command needs it
+    from drivers.sim.server import ModbusServer  # noqa: PLC0415
+
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    server = ModbusServer(device)
+    control = ControlPort(server)
+    try:
+        bound = await server.start(host, port)
+        control_bound = await control.start(control_port)
+        print(f"ready modbus={host}:{bound} unit={device.unit} control=127.0.0.1:{control_bound}", flush=True)
+        await stop.wait()
+    finally:
+        await control.close()
+        await server.close()
