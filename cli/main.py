@@ -6,7 +6,6 @@ import importlib
 import sys
 from typing import Final
 
-import click
 import typer.main
 
 _COMMANDS: Final = {
@@ -20,26 +19,20 @@ _COMMANDS: Final = {
 }
 
 
-class _LazyGroup(click.Group):
-    """A click group whose commands live in modules that are imported when they are called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return sorted(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        if cmd_name not in _COMMANDS:
-            return None
-        module = importlib.import_module(_COMMANDS[cmd_name][0])
-        return typer.main.get_command(module.app)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in sorted(_COMMANDS.items())])
-
-
 def main() -> None:
-    """Run the command line; the exit status is the command's."""
-    group = _LazyGroup(
-        name="wattbid", help="Sell a battery's energy to the best of several bidders.", no_args_is_help=True
-    )
-    sys.exit(group.main(prog_name="wattbid", standalone_mode=True))
+    """Run the command line; the exit status is the command's (2 for a command that is not known)."""
+    name = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    if name in ("--help", "-h"):
+        print(_help())
+    elif name in _COMMANDS:
+        module = importlib.import_module(_COMMANDS[name][0])
+        typer.main.get_command(module.app).main(args=sys.argv[2:], prog_name=f"wattbid {name}")
+    else:
+        print(f"wattbid: no command {name!r}\n\n{_help()}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _help() -> str:
+    lines = ["Usage: wattbid COMMAND [OPTIONS]", "", "Sell a battery's energy to the best of several bidders.", ""]
+    lines += [f"  {name:<12} {text}" for name, (_, text) in sorted(_COMMANDS.items())]
+    return "\n".join([*lines, "", "wattbid COMMAND --help explains a command."])
