@@ -1,0 +1,277 @@
+"""What a journal amounts to: the open awards, trades, take-over and standing orders of each battery.
+
+The fold is pure and total: it accepts every sequence of records, so that a start never fails on a record that should
+not be there. Where two records contradict each other the reading that keeps a promise wins (a trade stays a trade until
+it has ended) and the contradiction is noted; a caller that finds notes must not sell before an operator has looked.
+
+After a restart every unconfirmed award is void (`restart_voids`), and confirmed trades go on (ETP section 7).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from agent.books_codec import books_from_body
+from agent.books_types import (
+    BUYERS_MAX,
+    NOTES_MAX,
+    BookedAlarm,
+    BookedAward,
+    BookedShield,
+    BookedStanding,
+    BookedTakeOver,
+    BookedTrade,
+    Books,
+    restart_voids,
+)
+from agent.records import Deal, Kind, Record, TradeKey
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+__all__ = [
+    "BookedAlarm",
+    "BookedAward",
+    "BookedShield",
+    "BookedStanding",
+    "BookedTakeOver",
+    "BookedTrade",
+    "Books",
+    "BooksFold",
+    "books_of",
+    "restart_voids",
+]
+
+
+def books_of(records: Iterable[Record]) -> dict[str, Books]:
+    """Return the books of every battery that the records name ("" holds what concerns the whole site)."""
+    fold = BooksFold()
+    for record in records:
+        fold.apply(record)
+    return fold.books()
+
+
+class BooksFold:
+    """The fold as an object, for those who follow a journal while it grows."""
+
+    def __init__(self) -> None:
+        self._drafts: dict[str, _Draft] = {}
+
+    def apply(self, record: Record) -> None:
+        """Take one record into account; a checkpoint replaces everything before it."""
+        if record.kind == Kind.CHECKPOINT:
+            self._drafts = {books.battery: _Draft.of(books) for books in books_from_body(record.body)}
+            return
+        draft = self._drafts.get(record.battery)
+        if draft is None:
+            draft = self._drafts[record.battery] = _Draft(battery=record.battery)
+        handler = _HANDLERS.get(record.kind)
+        if handler is None:
+            return
+        try:
+            handler(draft, record)
+        except (KeyError, TypeError, ValueError) as error:
+            draft.note(record, f"unreadable ({type(error).__name__}: {error})")
+
+    def books(self) -> dict[str, Books]:
+        """Return the books so far."""
+        return {name: draft.freeze() for name, draft in self._drafts.items()}
+
+
+@dataclass(slots=True)
+class _Draft:
+    """`Books` while they are being written."""
+
+    battery: str
+    awards: dict[TradeKey, BookedAward] = field(default_factory=dict)
+    trades: dict[TradeKey, BookedTrade] = field(default_factory=dict)
+    take_over: BookedTakeOver | None = None
+    standings: dict[str, BookedStanding] = field(default_factory=dict)
+    last_lot_id: int = 0
+    open_lot_id: int = 0
+    shield: BookedShield | None = None
+    alarms: dict[str, BookedAlarm] = field(default_factory=dict)
+    stopped: bool = False
+    reserve_e4: int | None = None
+    contradictions: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, books: Books) -> _Draft:
+        return cls(**{f.name: _own(getattr(books, f.name)) for f in fields(cls)})
+
+    def freeze(self) -> Books:
+        return Books(**{f.name: _own(getattr(self, f.name)) for f in fields(self)})
+
+    def note(self, record: Record, what: str) -> None:
+        if len(self.contradictions) < NOTES_MAX:
+            self.contradictions = (*self.contradictions, f"record {record.seq} ({record.kind}): {what}")
+
+
+def _own(value: Any) -> Any:
+    """Return a copy of a table, anything else as it is."""
+    return dict(value) if isinstance(value, dict) else value
+
+
+def _key(record: Record) -> TradeKey:
+    return str(record.body["peer"]), int(record.body["bid_id"])
+
+
+def _lot_opened(draft: _Draft, record: Record) -> None:
+    draft.last_lot_id = draft.open_lot_id = record.seq
+
+
+def _lot_closed(draft: _Draft, record: Record) -> None:
+    if draft.open_lot_id == record.body["lot_id"]:
+        draft.open_lot_id = 0
+
+
+def _award(draft: _Draft, record: Record) -> None:
+    deal = Deal.from_body(record.body)
+    if deal.key in draft.trades:
+        draft.note(record, f"trade {deal.bid_id} of {deal.peer} has not ended")
+        return
+    if deal.key in draft.awards:
+        draft.note(record, f"bid {deal.bid_id} of {deal.peer} was awarded already")
+    draft.awards[deal.key] = BookedAward(seq=record.seq, at_ms=record.at_ms, deal=deal)
+
+
+def _confirmed(draft: _Draft, record: Record) -> None:
+    key = _key(record)
+    if key in draft.trades:
+        draft.note(record, f"trade {key[1]} of {key[0]} was confirmed already")
+        return
+    award = draft.awards.get(key)
+    deal = Deal.from_body(record.body, award.deal if award else None)
+    if award is None:
+        draft.note(record, f"bid {key[1]} of {key[0]} had no open award")
+    draft.trades[key] = BookedTrade(
+        seq=record.seq,
+        award_seq=award.seq if award else int(record.body.get("award_seq", 0)),
+        deal=deal,
+        confirmed_wall_ms=record.at_ms,
+        confirmed_at_ms=int(record.body.get("confirmed_at_ms", 0)),
+    )
+    draft.awards.pop(key, None)
+
+
+def _void(draft: _Draft, record: Record) -> None:
+    key = _key(record)
+    if key in draft.trades:
+        draft.note(record, f"trade {key[1]} of {key[0]} was confirmed before")
+        return
+    draft.awards.pop(key, None)
+    price_e4 = int(record.body.get("shield_e4", 0))
+    if price_e4 <= 0:
+        return
+    shield = BookedShield(price_e4, int(record.body["shield_until_wall_ms"]))
+    before = draft.shield
+    if before is not None and before.until_wall_ms > record.at_ms:
+        shield = BookedShield(max(before.price_e4, price_e4), max(before.until_wall_ms, shield.until_wall_ms))
+    draft.shield = shield
+
+
+def _take_over(draft: _Draft, record: Record) -> None:
+    if draft.take_over is None:  # the first one saw the battery's own values; a later one would see ours
+        found = {str(name): int(value) for name, value in record.body["found"].items()}
+        recipe = tuple((str(name), int(value)) for name, value in record.body["recipe"])
+        draft.take_over = BookedTakeOver(found, recipe)
+
+
+def _released(draft: _Draft, _record: Record) -> None:
+    draft.take_over = None
+
+
+def _trade(draft: _Draft, record: Record) -> BookedTrade | None:
+    trade = draft.trades.get(_key(record))
+    if trade is None:
+        draft.note(record, "no such trade is open")
+    return trade
+
+
+def _delivery_started(draft: _Draft, record: Record) -> None:
+    trade = _trade(draft, record)
+    if trade is None:
+        return
+    counter_wh = record.body.get("counter_wh")
+    draft.trades[trade.deal.key] = replace(
+        trade,
+        started_wall_ms=record.at_ms if trade.started_wall_ms is None else trade.started_wall_ms,
+        first_setpoint_at_ms=int(record.body.get("first_setpoint_at_ms", 0)),
+        counter_wh=trade.counter_wh if counter_wh is None else int(counter_wh),
+    )
+
+
+def _delivery_progress(draft: _Draft, record: Record) -> None:
+    trade = _trade(draft, record)
+    if trade is None:
+        return
+    delivered_wh = int(record.body["delivered_wh"])
+    if delivered_wh < trade.delivered_wh:
+        draft.note(record, f"{delivered_wh} Wh after {trade.delivered_wh} Wh")
+        return
+    counter_wh = record.body.get("counter_wh")
+    draft.trades[trade.deal.key] = replace(
+        trade,
+        delivered_wh=delivered_wh,
+        counter_wh=trade.counter_wh if counter_wh is None else int(counter_wh),
+    )
+
+
+def _delivery_ended(draft: _Draft, record: Record) -> None:
+    trade = _trade(draft, record)
+    if trade is not None:
+        del draft.trades[trade.deal.key]
+
+
+def _reputation(draft: _Draft, record: Record) -> None:
+    buyer = str(record.body["buyer"])
+    draft.standings.pop(buyer, None)  # the table is kept in the order of the last word about each buyer
+    draft.standings[buyer] = BookedStanding(
+        score=int(record.body["score"]),
+        trades=int(record.body["trades"]),
+        next_penalty_ms=int(record.body["next_penalty_ms"]),
+        blocked_until_wall_ms=int(record.body["blocked_until_wall_ms"]),
+        at_wall_ms=record.at_ms,
+    )
+    if len(draft.standings) > BUYERS_MAX:
+        del draft.standings[next(iter(draft.standings))]
+
+
+def _alarm(draft: _Draft, record: Record) -> None:
+    name = str(record.body["name"])
+    draft.alarms.pop(name, None)
+    if record.body["raised"]:
+        draft.alarms[name] = BookedAlarm(
+            str(record.body.get("detail", "")), bool(record.body.get("blocks_selling", False)), record.at_ms
+        )
+
+
+def _owner(draft: _Draft, record: Record) -> None:
+    match record.body["action"]:
+        case "stop":
+            draft.stopped = True
+        case "resume":
+            draft.stopped = False
+        case "set-reserve":
+            reserve_e4 = record.body["reserve_e4"]
+            draft.reserve_e4 = None if reserve_e4 is None else int(reserve_e4)
+        case unknown:
+            draft.note(record, f"unknown action {unknown!r}")
+
+
+_HANDLERS: Final[dict[str, Callable[[_Draft, Record], None]]] = {
+    Kind.LOT_OPENED: _lot_opened,
+    Kind.LOT_CLOSED: _lot_closed,
+    Kind.AWARD: _award,
+    Kind.CONFIRMED: _confirmed,
+    Kind.VOID: _void,
+    Kind.TAKE_OVER: _take_over,
+    Kind.RELEASED: _released,
+    Kind.DELIVERY_STARTED: _delivery_started,
+    Kind.DELIVERY_PROGRESS: _delivery_progress,
+    Kind.DELIVERY_ENDED: _delivery_ended,
+    Kind.REPUTATION: _reputation,
+    Kind.ALARM: _alarm,
+    Kind.OWNER: _owner,
+}

@@ -1,0 +1,120 @@
+"""The values that books are made of; `agent.books` folds records into them and says what they mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from agent import records
+from etp.messages import ReasonCode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agent.records import Deal, RecordBody, TradeKey
+
+BUYERS_MAX: Final = 4_096
+NOTES_MAX: Final = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookedAward:
+    """An award that is neither confirmed nor void; `seq` and `at_ms` (wall) are its record's."""
+
+    seq: int
+    at_ms: int
+    deal: Deal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookedTrade:
+    """A confirmed trade that has not ended.
+
+    `confirmed_wall_ms` starts its window. `started_wall_ms` is None until a setpoint was on the wire; `counter_wh` is
+    the discharge counter at the last record that named one, so that energy which left while nobody metered can be told.
+    """
+
+    seq: int
+    award_seq: int
+    deal: Deal
+    confirmed_wall_ms: int
+    confirmed_at_ms: int = 0
+    started_wall_ms: int | None = None
+    first_setpoint_at_ms: int = 0
+    delivered_wh: int = 0
+    counter_wh: int | None = None
+
+    @property
+    def remaining_wh(self) -> int:
+        """The energy still owed."""
+        return max(0, self.deal.energy_wh - self.delivered_wh)
+
+
+class BookedTakeOver(NamedTuple):
+    """The take-over in force: register values found before our first write, and the writes that release."""
+
+    found: dict[str, int]
+    recipe: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookedStanding:
+    """A buyer's standing as of `at_wall_ms`."""
+
+    score: int
+    trades: int
+    next_penalty_ms: int
+    blocked_until_wall_ms: int
+    at_wall_ms: int
+
+
+class BookedShield(NamedTuple):
+    """The price below which nothing is sold until a wall time, after an award was left unconfirmed."""
+
+    price_e4: int
+    until_wall_ms: int
+
+
+class BookedAlarm(NamedTuple):
+    """An alarm that nobody has cleared."""
+
+    detail: str
+    blocks_selling: bool
+    raised_wall_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Books:
+    """One battery's state after a sequence of records; `open_lot_id` and `last_lot_id` are 0 when there is none."""
+
+    battery: str
+    awards: Mapping[TradeKey, BookedAward] = field(default_factory=dict)
+    trades: Mapping[TradeKey, BookedTrade] = field(default_factory=dict)
+    take_over: BookedTakeOver | None = None
+    standings: Mapping[str, BookedStanding] = field(default_factory=dict)
+    last_lot_id: int = 0
+    open_lot_id: int = 0
+    shield: BookedShield | None = None
+    alarms: Mapping[str, BookedAlarm] = field(default_factory=dict)
+    stopped: bool = False
+    reserve_e4: int | None = None
+    contradictions: tuple[str, ...] = ()
+
+    @property
+    def promised_wh(self) -> int:
+        """Energy owed: open awards whole, trades less what was delivered."""
+        awarded = sum(award.deal.energy_wh for award in self.awards.values())
+        return awarded + sum(trade.remaining_wh for trade in self.trades.values())
+
+    @property
+    def blocks_selling(self) -> bool:
+        """Whether an uncleared alarm forbids selling."""
+        return any(alarm.blocks_selling for alarm in self.alarms.values())
+
+
+def restart_voids(books: Books) -> list[RecordBody]:
+    """Return the void records that a start owes: one for each award the last run left open, nobody blamed."""
+    return [
+        records.void(peer=peer, bid_id=bid_id, code=ReasonCode.NOT_CONFIRMED, blame=False, reason="agent restarted")
+        for peer, bid_id in books.awards
+    ]

@@ -1,0 +1,220 @@
+"""The journal: what this agent has promised and done, on disk before anybody is told (ETP section 7).
+
+`append` gives a record its number at once and a future that is done when the record is durable. Everything queued when
+the writer wakes is committed as one group. The first failure is final: what waits fails, `failed` says why,
+`on_failure` is called once, and every later `append` raises; whether the failed group reached the disk is for the next
+start to find out. All methods belong to the event loop's thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from agent.journal_errors import (
+    JournalBusy,
+    JournalClosed,
+    JournalCorrupt,
+    JournalError,
+    JournalFull,
+    JournalReadOnly,
+    journal_error,
+)
+from agent.journal_file import JournalFile, Row, read_records, row_of
+from agent.records import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from agent.journal_executor import JournalExecutor
+
+__all__ = [
+    "Journal",
+    "JournalBusy",
+    "JournalClosed",
+    "JournalCorrupt",
+    "JournalError",
+    "JournalFull",
+    "JournalReadOnly",
+    "JournalStats",
+    "Record",
+]
+
+PENDING_MAX: Final = 10_000
+GROUP_MAX: Final = 1_000
+DEFAULT_MAX_BYTES: Final = 1 << 30
+
+
+class JournalStats(NamedTuple):
+    """Counts since the journal was opened, and what waits now."""
+
+    records: int
+    groups: int
+    largest_group: int
+    pending: int
+    last_seq: int
+
+
+class _Waiting(NamedTuple):
+    row: Row
+    future: asyncio.Future[None]
+
+
+class Journal:
+    """One append-only file; `open` to write, `open_read_only` to look at what cannot be written."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        file: JournalFile | None,
+        executor: JournalExecutor | None,
+        wall_ms: Callable[[], int],
+        failed: JournalError | None = None,
+    ) -> None:
+        self.path = path
+        self.failed = failed
+        self.on_failure: Callable[[JournalError], None] | None = None
+        self.damage: list[str] = []
+        self._file = file
+        self._executor = executor
+        self._wall_ms = wall_ms
+        self._last_seq = file.last_seq if file else 0
+        self._queue: deque[_Waiting] = deque()
+        self._group: list[_Waiting] = []
+        self._writing = False
+        self._idle: asyncio.Future[None] | None = None
+        self._records = self._groups = self._largest_group = 0
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        *,
+        executor: JournalExecutor,
+        wall_ms: Callable[[], int],
+        max_bytes: int = DEFAULT_MAX_BYTES,
+    ) -> Journal:
+        """Open or create the journal for this process alone; it owns the executor from here on.
+
+        Raises JournalBusy when another process has it, JournalCorrupt, JournalFull, JournalReadOnly or JournalError
+        with the file and what to do about it. `max_bytes` bounds the file; reaching it is like a full disk.
+        """
+        return cls(path, file=JournalFile.open(path, max_bytes=max_bytes), executor=executor, wall_ms=wall_ms)
+
+    @classmethod
+    def open_read_only(cls, path: Path, *, wall_ms: Callable[[], int], why: JournalError | None = None) -> Journal:
+        """Return a journal that only replays, skipping what cannot be read (`damage` lists it); it needs no lock.
+
+        For an agent that may not sell but goes on reading its battery: `failed` is set from the start.
+        """
+        failed = why or JournalClosed(path, "opened for reading only")
+        return cls(path, file=None, executor=None, wall_ms=wall_ms, failed=failed)
+
+    def replay(self) -> Iterator[Record]:
+        """Read the records on disk, from the newest checkpoint on.
+
+        Raises JournalCorrupt at a damaged or missing record, unless the journal was opened for reading only.
+        """
+        if self._file is None:
+            self.damage.clear()
+            return read_records(self.path, damage=self.damage)
+        return read_records(self.path)
+
+    def append(self, battery: str, kind: str, body: Mapping[str, Any]) -> tuple[int, asyncio.Future[None]]:
+        """Queue a record; return its number, and a future that is done when it is durable or fails with JournalError.
+
+        Raises JournalError at once, and uses up no number, when the journal has failed, is closed, or too many records
+        wait; TypeError or ValueError when the body is not plain JSON.
+        """
+        if self.failed is not None:
+            raise self.failed.with_traceback(None)  # one instance, raised often: its traceback must not grow
+        if len(self._queue) + len(self._group) >= PENDING_MAX:
+            raise JournalFull(self.path, f"{PENDING_MAX} records wait for the disk; it is too slow or stuck")
+        row = row_of(self._last_seq + 1, battery, str(kind), self._wall_ms(), body)
+        self._last_seq += 1
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queue.append(_Waiting(row, future))
+        self._submit()
+        return self._last_seq, future
+
+    @property
+    def stats(self) -> JournalStats:
+        """Counts for the metrics."""
+        pending = len(self._queue) + len(self._group)
+        return JournalStats(self._records, self._groups, self._largest_group, pending, self._last_seq)
+
+    async def close(self) -> None:
+        """Write what waits, then close the file, drop the lock and close the executor; idempotent.
+
+        What cannot be written is reported through its future and `on_failure`, as ever.
+        """
+        if self.failed is None:
+            self.failed = JournalClosed(self.path, "closed")
+        if self._writing:
+            if self._idle is None:
+                self._idle = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._idle)
+        if self._executor is not None and self._file is not None:
+            executor, file = self._executor, self._file
+            self._executor = self._file = None
+            closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            executor.submit(file.close, lambda _error: closed.set_result(None))  # closing has nothing left to lose
+            await closed
+            executor.close()
+
+    def abandon(self) -> None:
+        """Let go of executor, file and lock without writing what waits: what a crash leaves behind."""
+        if self.failed is None:
+            self.failed = JournalClosed(self.path, "abandoned")
+        self._queue.clear()
+        executor, file = self._executor, self._file
+        self._executor = self._file = None
+        if executor is not None:
+            executor.close()  # first: a job that runs now still needs the file
+        if file is not None:
+            file.close()
+
+    def _submit(self) -> None:
+        if not self._writing and self._executor is not None:
+            self._writing = True
+            self._executor.submit(self._write, self._written)
+
+    def _write(self) -> None:
+        """Commit what is queued now; runs where the executor runs it, never twice at a time."""
+        file = self._file
+        if file is None:
+            return
+        while self._queue and len(self._group) < GROUP_MAX:
+            self._group.append(self._queue.popleft())
+        file.write([waiting.row for waiting in self._group])
+
+    def _written(self, error: BaseException | None) -> None:
+        group, self._group = self._group, []
+        self._writing = False
+        if error is not None:
+            self._fail(journal_error(self.path, error), group)
+        else:
+            self._records += len(group)
+            self._groups += 1
+            self._largest_group = max(self._largest_group, len(group))
+            for waiting in group:
+                if not waiting.future.done():
+                    waiting.future.set_result(None)
+            if self._queue:
+                self._submit()
+        if not self._writing and self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
+
+    def _fail(self, error: JournalError, group: list[_Waiting]) -> None:
+        self.failed = error
+        lost = [*group, *self._queue]
+        self._queue.clear()
+        for waiting in lost:
+            if not waiting.future.done():
+                waiting.future.set_exception(error)
+                waiting.future.exception()  # reported through on_failure too: nobody has to await every record
+        if self.on_failure is not None:
+            self.on_failure(error)

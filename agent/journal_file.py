@@ -1,0 +1,198 @@
+"""The journal on disk: lock, SQLite file, checksums. Synchronous; one thread at a time may write, any may read.
+
+WAL with synchronous=FULL: a committed group survives a power cut (fleet reference, section E). A record's checksum
+covers all its columns, so that a bit that rots later is found at replay and not acted upon.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sqlite3
+import zlib
+from typing import TYPE_CHECKING, Any, Final
+
+from agent.journal_errors import KEEP_AND_RESTORE, JournalBusy, JournalCorrupt, JournalError, journal_error
+from agent.journal_schema import bring_up_to_date
+from agent.records import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+Row = tuple[int, str, str, int, str, int]
+
+_INSERT: Final = "INSERT INTO records (seq, battery, kind, at_ms, body, crc) VALUES (?, ?, ?, ?, ?, ?)"
+_SELECT: Final = "SELECT seq, battery, kind, at_ms, body, crc FROM records WHERE seq >= ? ORDER BY seq"
+_BUSY_TIMEOUT_S: Final = 5.0
+_CHECKPOINT_PAGES: Final = 100  # short checkpoints: an award waits for at most 400 kB of copying
+_WAL_BYTES_MAX: Final = 8 << 20
+_CACHE_KIB: Final = 256
+
+
+def row_of(seq: int, battery: str, kind: str, at_ms: int, body: Mapping[str, Any]) -> Row:
+    """Return the columns of a record. Raises TypeError or ValueError when the body is not plain JSON."""
+    text = json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return seq, battery, kind, at_ms, text, _crc(seq, battery, kind, at_ms, text)
+
+
+def _crc(seq: int, battery: str, kind: str, at_ms: int, text: str) -> int:
+    return zlib.crc32(f"{seq}|{battery}|{kind}|{at_ms}|{text}".encode("utf-8", "surrogatepass"))
+
+
+def record_of(row: Row) -> Record:
+    """Return the record in a row. Raises ValueError when the checksum or the body is wrong."""
+    seq, battery, kind, at_ms, text, crc = row
+    if not isinstance(text, str) or _crc(seq, battery, kind, at_ms, text) != crc:
+        raise ValueError(f"record {seq} fails its checksum")
+    return Record(seq, battery, kind, at_ms, json.loads(text))
+
+
+class JournalFile:
+    """One journal file, opened for writing and locked against a second writer."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, lock_fd: int) -> None:
+        self.path = path
+        self._connection = connection
+        self._lock_fd = lock_fd
+        (self.last_seq,) = connection.execute("SELECT coalesce(max(seq), 0) FROM records").fetchone()
+
+    @classmethod
+    def open(cls, path: Path, *, max_bytes: int) -> JournalFile:
+        """Lock, check and, if need be, create the file.
+
+        Raises JournalBusy when another process holds it, JournalCorrupt when SQLite's own check finds damage,
+        JournalFull, JournalReadOnly or JournalError when it cannot be used.
+        """
+        lock_fd = -1
+        connection: sqlite3.Connection | None = None
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock_fd = _lock(path)
+            _create(path)
+            connection = _connect(path, max_bytes)
+            check_file(path, connection)
+            bring_up_to_date(connection, path)
+            return cls(path, connection, lock_fd)
+        except (sqlite3.Error, OSError, JournalError) as error:
+            if connection is not None:
+                connection.close()
+            if lock_fd >= 0:
+                os.close(lock_fd)
+            raise journal_error(path, error) from error
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Commit rows as one group; they are durable when this returns. Raises sqlite3.Error; then none of them is."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            self._connection.executemany(_INSERT, rows)
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+
+    def close(self) -> None:
+        """Close the file and drop the lock."""
+        self._connection.close()
+        os.close(self._lock_fd)
+
+
+def read_records(path: Path, *, from_checkpoint: bool = True, damage: list[str] | None = None) -> Iterator[Record]:
+    """Read the records in order, from the newest checkpoint or from the first; needs no lock and never writes.
+
+    Raises JournalCorrupt at the first record that is damaged or missing. With a list for `damage` it goes on instead,
+    skips what cannot be read and adds a line about it, and reads everything from the first record.
+    """
+    connection: sqlite3.Connection | None = None
+    try:
+        connection = _connect_to_read(path)
+        expected = _first_seq(connection) if from_checkpoint and damage is None else 1
+        for row in connection.execute(_SELECT, (expected,)):
+            if row[0] != expected and damage is None:
+                raise JournalCorrupt(path, f"record {expected} is missing; {KEEP_AND_RESTORE}")
+            expected = row[0] + 1
+            try:
+                record = record_of(row)
+            except ValueError as error:
+                if damage is None:
+                    raise JournalCorrupt(path, f"{error}; {KEEP_AND_RESTORE}") from error
+                damage.append(str(error))
+                continue
+            yield record
+    except (sqlite3.Error, OSError) as error:
+        if damage is None:
+            raise journal_error(path, error) from error
+        damage.append(str(error))
+    finally:
+        if connection is not None:
+            connection.close()
+
+
+def check_file(path: Path, connection: sqlite3.Connection) -> None:
+    """Let SQLite look for damage in the file. Raises JournalCorrupt or sqlite3.DatabaseError when it finds some."""
+    (finding,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if finding != "ok":
+        raise JournalCorrupt(path, f"damaged ({finding}); {KEEP_AND_RESTORE}")
+
+
+def _first_seq(connection: sqlite3.Connection) -> int:
+    """Return where replay starts: the newest checkpoint, else the first record."""
+    (seq,) = connection.execute("SELECT max(seq) FROM records WHERE kind = 'checkpoint'").fetchone()
+    return int(seq or 1)
+
+
+def _lock(path: Path) -> int:
+    lock_path = path.with_name(path.name + ".lock")
+    fd = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        holder = os.read(fd, 32).decode("ascii", "replace").strip() or "unknown"
+        os.close(fd)
+        raise JournalBusy(path, f"in use by another agent (process {holder}); end that one first") from error
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+    return fd
+
+
+def _create(path: Path) -> None:
+    """Make sure the file exists, for its owner only, and that its name survives a power cut."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        return
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _connect(path: Path, max_bytes: int) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+        connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES_MAX}")
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
+        connection.execute(f"PRAGMA max_page_count = {max(1, max_bytes // page_bytes)}")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def _connect_to_read(path: Path) -> sqlite3.Connection:
+    """Open for reading; a file on a read-only disk whose index cannot be made is read as it lies there."""
+    location = path.absolute().as_uri()
+    connection = sqlite3.connect(f"{location}?mode=ro", uri=True, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
+    try:
+        connection.execute("SELECT 1 FROM sqlite_schema").fetchone()
+    except sqlite3.OperationalError:
+        connection.close()
+        return sqlite3.connect(f"{location}?immutable=1", uri=True, isolation_level=None)
+    return connection

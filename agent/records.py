@@ -1,0 +1,235 @@
+"""What the journal holds: record kinds, the value `Record`, and one builder per kind.
+
+A body is plain JSON with integers in the product's units. Times of day are wall ms (the record's own `at_ms`, and what
+ends in `_wall_ms`); the other `*_at_ms` are monotonic and mean something only within one process start. A reader
+ignores fields and kinds it does not know. `agent.books` says what a sequence of records amounts to.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+RecordBody = dict[str, Any]
+TradeKey = tuple[str, int]
+
+
+class Record(NamedTuple):
+    """One journal record: `seq` without gaps from 1, the battery's name ("" = the site), kind, wall ms, body."""
+
+    seq: int
+    battery: str
+    kind: str
+    at_ms: int
+    body: RecordBody
+
+
+class Kind(StrEnum):
+    """The kinds of record."""
+
+    LOT_OPENED = "lot_opened"
+    LOT_CLOSED = "lot_closed"
+    AWARD = "award"
+    CONFIRMED = "confirmed"
+    VOID = "void"
+    TAKE_OVER = "take_over"
+    RELEASED = "released"
+    DELIVERY_STARTED = "delivery_started"
+    DELIVERY_PROGRESS = "delivery_progress"
+    DELIVERY_ENDED = "delivery_ended"
+    REPUTATION = "reputation"
+    EPOCH = "epoch"
+    ALARM = "alarm"
+    OWNER = "owner"
+    CHECKPOINT = "checkpoint"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deal:
+    """What was awarded to whom, and how it came about.
+
+    `power_w` is the magnitude granted. `buyer` is the name reputation goes by, `signer` the verified key in hex or
+    None. `awarded_at_ms` is 0 until the Accept was handed to the kernel, `window_s` 0 until a window was agreed.
+    """
+
+    peer: str
+    bid_id: int
+    price_e4: int
+    energy_wh: int
+    power_w: int
+    lot_id: int
+    buyer: str = ""
+    signer: str | None = None
+    reserve_e4: int = 0
+    first_acceptable_e4: int = 0
+    distinct_bidders: int = 0
+    increment_e4: int = 0
+    window_s: int = 0
+    asked_at_ms: int = 0
+    awarded_at_ms: int = 0
+
+    @property
+    def key(self) -> TradeKey:
+        """The trade's name: peer and the bid's message id (ETP section 2)."""
+        return self.peer, self.bid_id
+
+    def to_body(self) -> RecordBody:
+        """Return the JSON object of this deal."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    @classmethod
+    def from_body(cls, body: Mapping[str, Any], base: Deal | None = None) -> Deal:
+        """Return the deal in a body; what the body does not say is taken from `base`.
+
+        Raises TypeError when a field without default is in neither.
+        """
+        known = {name: body[name] for name in cls.__slots__ if name in body}
+        return cls(**known) if base is None else replace(base, **known)
+
+
+def lot_opened(
+    *, energy_wh: int, power_w: int, reserve_e4: int, increment_e4: int, standing_ms: int, rule: str, seed: bytes = b""
+) -> RecordBody:
+    """Say that a lot is on offer; the record's number is its lot_id, the seed orders bids of one instant."""
+    return {
+        "energy_wh": energy_wh,
+        "power_w": power_w,
+        "reserve_e4": reserve_e4,
+        "increment_e4": increment_e4,
+        "standing_ms": standing_ms,
+        "rule": rule,
+        "seed": seed.hex(),
+    }
+
+
+def lot_closed(
+    *, lot_id: int, reason: str, sold_wh: int, bids: int, distinct_bidders: int, first_acceptable_e4: int | None = None
+) -> RecordBody:
+    """Say that a lot was sold, withdrawn, or ended by a restart."""
+    return {
+        "lot_id": lot_id,
+        "reason": reason,
+        "sold_wh": sold_wh,
+        "bids": bids,
+        "distinct_bidders": distinct_bidders,
+        "first_acceptable_e4": first_acceptable_e4,
+    }
+
+
+def award(deal: Deal) -> RecordBody:
+    """Say that a bid was awarded; on disk before the Accept leaves."""
+    return deal.to_body()
+
+
+def confirmed(deal: Deal, *, award_seq: int, confirmed_at_ms: int) -> RecordBody:
+    """Say that the buyer confirmed, at the read of its last byte: with this record on disk the trade exists."""
+    return {**deal.to_body(), "award_seq": award_seq, "confirmed_at_ms": confirmed_at_ms}
+
+
+def void(
+    *,
+    peer: str,
+    bid_id: int,
+    code: int,
+    blame: bool,
+    shield_e4: int = 0,
+    shield_until_wall_ms: int = 0,
+    reason: str = "",
+) -> RecordBody:
+    """Say that an award will never be a trade; `blame` = its buyer left it unconfirmed (ETP section 6, rule 6)."""
+    return {
+        "peer": peer,
+        "bid_id": bid_id,
+        "code": code,
+        "blame": blame,
+        "shield_e4": shield_e4,
+        "shield_until_wall_ms": shield_until_wall_ms,
+        "reason": reason,
+    }
+
+
+def take_over(*, found: Mapping[str, int], recipe: Sequence[tuple[str, int]]) -> RecordBody:
+    """Say what stood in the battery's registers before our first write, and which writes give it back."""
+    return {"found": dict(found), "recipe": [[name, value] for name, value in recipe]}
+
+
+def released(*, reason: str, verified: bool = True) -> RecordBody:
+    """Say that the battery is its own again; `verified` = the release was read back."""
+    return {"reason": reason, "verified": verified}
+
+
+def delivery_started(*, peer: str, bid_id: int, first_setpoint_at_ms: int, counter_wh: int | None = None) -> RecordBody:
+    """Say that a trade's first setpoint frame is on the wire; `counter_wh` is the discharge counter before it."""
+    return {
+        "peer": peer,
+        "bid_id": bid_id,
+        "first_setpoint_at_ms": first_setpoint_at_ms,
+        "counter_wh": counter_wh,
+    }
+
+
+def delivery_progress(*, peer: str, bid_id: int, delivered_wh: int, counter_wh: int | None = None) -> RecordBody:
+    """Say what was delivered for a trade so far, and from which discharge counter that follows."""
+    return {"peer": peer, "bid_id": bid_id, "delivered_wh": delivered_wh, "counter_wh": counter_wh}
+
+
+def delivery_ended(
+    *,
+    peer: str,
+    bid_id: int,
+    code: int,
+    delivered_wh: int,
+    reason: str = "",
+    metered_by: str = "counter",
+    ended_at_ms: int = 0,
+) -> RecordBody:
+    """Say that a trade is over: reason code (0 = all of it), energy delivered, and how it was measured."""
+    return {
+        "peer": peer,
+        "bid_id": bid_id,
+        "code": code,
+        "delivered_wh": delivered_wh,
+        "reason": reason,
+        "metered_by": metered_by,
+        "ended_at_ms": ended_at_ms,
+    }
+
+
+def reputation(*, buyer: str, score: int, trades: int, next_penalty_ms: int, blocked_until_wall_ms: int) -> RecordBody:
+    """Say how a buyer stands at this battery as of the record's time: score 0..10,000 and its penalty."""
+    return {
+        "buyer": buyer,
+        "score": score,
+        "trades": trades,
+        "next_penalty_ms": next_penalty_ms,
+        "blocked_until_wall_ms": blocked_until_wall_ms,
+    }
+
+
+def epoch(*, epoch_id: str, release: str = "") -> RecordBody:
+    """Say that a process started: monotonic times in earlier records mean nothing to it."""
+    return {"epoch_id": epoch_id, "release": release}
+
+
+def alarm(*, name: str, raised: bool, detail: str = "", blocks_selling: bool = False) -> RecordBody:
+    """Say that an alarm was raised, or cleared by its cause ending or the operator's acknowledgement."""
+    return {"name": name, "raised": raised, "detail": detail, "blocks_selling": blocks_selling}
+
+
+def owner_stop(*, reason: str = "") -> RecordBody:
+    """Say that the owner stopped selling; it holds over a restart."""
+    return {"action": "stop", "reason": reason}
+
+
+def owner_resume() -> RecordBody:
+    """Say that the owner lets the battery sell again."""
+    return {"action": "resume"}
+
+
+def owner_set_reserve(*, reserve_e4: int | None) -> RecordBody:
+    """Say that the owner replaced the site file's reserve, or (None) gave it back."""
+    return {"action": "set-reserve", "reserve_e4": reserve_e4}
