@@ -175,7 +175,7 @@ def _take_over(draft: _Draft, record: Record) -> None:
     if draft.take_over is None:  # the first one saw the battery's own values; a later one would see ours
         found = {str(name): int(value) for name, value in record.body["found"].items()}
         recipe = tuple((str(name), int(value)) for name, value in record.body["recipe"])
-        draft.take_over = BookedTakeOver(found, recipe)
+        draft.take_over = BookedTakeOver(found, recipe, dict(record.body))
 
 
 def _released(draft: _Draft, _record: Record) -> None:

@@ -35,7 +35,7 @@ def _to_json(books: Books) -> RecordBody:
         "battery": books.battery,
         "awards": [asdict(award) for award in books.awards.values()],
         "trades": [asdict(trade) for trade in books.trades.values()],
-        "take_over": books.take_over and {"found": books.take_over.found, "recipe": books.take_over.recipe},
+        "take_over": books.take_over and asdict(books.take_over),
         "standings": [[buyer, asdict(standing)] for buyer, standing in books.standings.items()],
         "last_lot_id": books.last_lot_id,
         "open_lot_id": books.open_lot_id,
@@ -50,12 +50,11 @@ def _to_json(books: Books) -> RecordBody:
 def _from_json(body: Mapping[str, Any]) -> Books:
     awards = [BookedAward(**{**each, "deal": Deal.from_body(each["deal"])}) for each in body["awards"]]
     trades = [BookedTrade(**{**each, "deal": Deal.from_body(each["deal"])}) for each in body["trades"]]
-    taken = body["take_over"]
     return Books(
         battery=body["battery"],
         awards={award.deal.key: award for award in awards},
         trades={trade.deal.key: trade for trade in trades},
-        take_over=taken and BookedTakeOver(taken["found"], tuple((name, value) for name, value in taken["recipe"])),
+        take_over=_take_over(body["take_over"]),
         standings={buyer: BookedStanding(**standing) for buyer, standing in body["standings"]},
         last_lot_id=body["last_lot_id"],
         open_lot_id=body["open_lot_id"],
@@ -65,3 +64,10 @@ def _from_json(body: Mapping[str, Any]) -> Books:
         reserve_e4=body["reserve_e4"],
         contradictions=tuple(body["contradictions"]),
     )
+
+
+def _take_over(body: Mapping[str, Any] | None) -> BookedTakeOver | None:
+    if body is None:
+        return None
+    recipe = tuple((name, value) for name, value in body["recipe"])
+    return BookedTakeOver(body["found"], recipe, body.get("body", {}))

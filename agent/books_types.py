@@ -50,11 +50,16 @@ class BookedTrade:
         return max(0, self.deal.energy_wh - self.delivered_wh)
 
 
-class BookedTakeOver(NamedTuple):
-    """The take-over in force: register values found before our first write, and the writes that release."""
+@dataclass(frozen=True, slots=True)
+class BookedTakeOver:
+    """The take-over in force: register values found before our first write, and the writes that release.
+
+    `body` is the whole record, for whoever wrote more into it.
+    """
 
     found: dict[str, int]
     recipe: tuple[tuple[str, int], ...]
+    body: RecordBody = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
