@@ -1,0 +1,275 @@
+"""One TCP conversation without its socket: bytes in, events out, answers in, bytes out (ETP sections 1 to 5).
+
+The shell feeds `receive`, lets the handler `send`, writes what `data_to_send` gives, and says `drained` when the
+transport holds nothing any more; until then nothing else leaves, so that whatever waits is still in order of priority.
+When `close_reason` is set it writes what is left to say and closes. `tick` finds the peers that went silent.
+
+Signed conversations introduce themselves: the aggregator's first bytes, and the battery's answer to a valid Register,
+are a signed Register of their own, unless the handler has sent one (with its terms) first. Until the peer has proved
+its key only Register, Query and QueryResponse leave.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from etp.auth import NOBODY, AuthPolicy, Signer, sign_frame
+from etp.counts import Counts
+from etp.extensions import Contract, Receipt, extensions
+from etp.frame import encode_plain_tcp, encode_tcp, prefixed
+from etp.identity import UNSIGNED_TYPES, Identity
+from etp.intake import Intake, Received
+from etp.latency import LatencyBook
+from etp.limits import LENGTH_PREFIX_BYTES, Limits
+from etp.messages import FIRST_BATTERY_ID, Body, MessageType, ReasonCode
+from etp.outbox import FIRST, Outbox, Waiting
+from etp.timing import LIMIT_MS, WHEN_LATE, Lateness, Role
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from etp.replies import PeerMemories, PeerMemory
+
+__all__ = ["Connection", "Received", "Role"]
+
+_REGISTER: Final = int(MessageType.REGISTER)
+_ACCEPT: Final = int(MessageType.BID_ACCEPT)
+_REJECT: Final = int(MessageType.BID_REJECT)
+_BEFORE_PROOF: Final = UNSIGNED_TYPES | {MessageType.REGISTER}
+_ANSWERS: Final = frozenset(
+    {MessageType.BID_ACCEPT, MessageType.BID_REJECT, MessageType.TERMINATE, MessageType.BESS_STATUS}
+)
+
+
+class Connection:
+    """One conversation, in either role."""
+
+    __slots__ = (
+        "_choked",
+        "_flight",
+        "_flight_ms",
+        "_identity",
+        "_intake",
+        "_introduced",
+        "_is_battery",
+        "_is_strict",
+        "_late",
+        "_limits",
+        "_outbox",
+        "_policy",
+        "_sent",
+        "_wall_ms",
+        "close_reason",
+        "counts",
+        "device_id",
+        "latency",
+        "remote",
+        "role",
+    )
+
+    def __init__(
+        self,
+        *,
+        role: Role,
+        device_id: int,
+        policy: AuthPolicy,
+        limits: Limits,
+        memories: PeerMemories,
+        conn_id: int,
+        remote: str,
+        now_ms: int,
+        wall_ms: Callable[[], int],
+        latency: LatencyBook | None = None,
+    ) -> None:
+        self.role = role
+        self.device_id = device_id
+        self.remote = remote
+        self.counts = Counts()
+        self.latency = LatencyBook() if latency is None else latency
+        self.close_reason: str | None = None
+        self._is_battery = role is Role.BATTERY
+        self._is_strict = policy.peers == "signed"
+        self._policy = policy
+        self._limits = limits
+        self._wall_ms = wall_ms
+        self._identity = Identity(policy, conn_id)
+        self._intake = Intake(
+            role=role,
+            identity=self._identity,
+            limits=limits,
+            memories=memories,
+            counts=self.counts,
+            now_ms=now_ms,
+            wall_ms=wall_ms,
+        )
+        self._outbox = Outbox(limits, self.counts)
+        self._outbox.blocked = self._is_strict
+        self._flight: list[tuple[int, int]] = []
+        self._flight_ms = now_ms
+        self._sent: list[tuple[Body, int]] = []
+        self._late: list[Body] = []
+        self._introduced = False
+        self._choked = False
+
+    @property
+    def peer(self) -> str:
+        """Who this is: "key:<64 hex>" once a key is proved, else "conn:<n>"."""
+        return self._identity.peer
+
+    @property
+    def signer(self) -> bytes | None:
+        """The key that the peer has proved."""
+        return self._identity.signer
+
+    @property
+    def registered(self) -> bool:
+        """Whether the peer has registered and so gets pushes."""
+        return self._identity.registered
+
+    @property
+    def memory(self) -> PeerMemory:
+        """What this peer asked and was answered; pin a trade's bid id here."""
+        return self._intake.memory
+
+    @property
+    def waiting(self) -> int:
+        """How many frames wait to leave."""
+        return len(self._outbox)
+
+    def receive(self, data: bytes, now_ms: int, cause_ms: int) -> list[Received]:
+        """Return what one read completes, read at the earliest at `cause_ms`. Never raises on what a peer sends."""
+        if self.close_reason is not None:
+            return []
+        intake = self._intake
+        events = intake.receive(data, now_ms, cause_ms)
+        if intake.close_reason is not None:
+            self.close_reason = intake.close_reason
+        if intake.repeats:
+            for frame in intake.repeats:
+                self._queue(frame[LENGTH_PREFIX_BYTES], now_ms, frame, None)
+            intake.repeats.clear()
+        return events
+
+    def send(
+        self,
+        body: Body,
+        *,
+        now_ms: int,
+        cause_ms: int | None = None,
+        contract: Contract | None = None,
+        reason: str = "",
+        receipt: Receipt | None = None,
+    ) -> None:
+        """Queue a frame by its priority; an answer to a Bid or Confirm is remembered. Without a cause it starts now.
+
+        Raises struct.error on numbers that no body can carry.
+        """
+        kind = body[0]
+        if contract is None and receipt is None and not reason:
+            frame = encode_plain_tcp(body)
+        else:
+            frame = encode_tcp(body, extensions(contract=contract, reason=reason, receipt=receipt))
+        if kind in _ANSWERS and self._is_battery:
+            intake = self._intake
+            if kind != _REJECT or not intake.was_decided(body[1], body[9]):
+                intake.memory.said(kind, body[1], body[9], frame, now_ms)
+        self._queue(kind, now_ms if cause_ms is None else cause_ms, frame, body)
+
+    def data_to_send(self, now_ms: int) -> bytes:
+        """Return everything that may leave now, the most urgent first; nothing while the last bytes are not drained.
+
+        An Accept whose limit has passed leaves as Reject 5 (`take_late`); one that leaves is in `take_sent`.
+        """
+        if self._flight:
+            return b""
+        guarded = self._is_strict or self._identity.signer is not None
+        if guarded and not self._introduced:
+            self._introduce(now_ms)
+        waiting = self._outbox.take(_BEFORE_PROOF if guarded and self._is_held() else None)
+        if not waiting:
+            return b""
+        signer = self._policy.signer if guarded else None
+        chunks: list[bytes] = []
+        for item in waiting:
+            _, _, kind, cause_ms, frame, body = item
+            if now_ms - cause_ms > LIMIT_MS[kind] and WHEN_LATE[kind] is not Lateness.SEND:
+                if any(newer[2] == kind and newer[1] > item[1] for newer in waiting) and kind != _ACCEPT:
+                    self.counts.superseded += 1
+                    continue
+                kind, frame, body = self._too_late(item, now_ms)
+            if signer is not None and kind not in UNSIGNED_TYPES:
+                frame = self._signed(frame, signer, is_introduction=item[0] == FIRST)
+            if kind == _ACCEPT and body is not None:
+                self._sent.append((body, now_ms))
+            self._flight.append((kind, cause_ms))
+            chunks.append(frame)
+        self.counts.sent += len(chunks)
+        self._flight_ms = now_ms
+        self._outbox.blocked = True
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def drained(self, now_ms: int) -> None:
+        """The transport holds nothing any more: what was handed over has left at `now_ms`."""
+        by_type = self.latency.by_type
+        for kind, cause_ms in self._flight:
+            by_type[kind].record(now_ms - cause_ms)
+        self._flight.clear()
+        self._outbox.blocked = self._is_held()
+
+    def tick(self, now_ms: int) -> None:
+        """Set `close_reason` when the peer is silent in mid-frame, never registered, or does not read."""
+        if self.close_reason is not None:
+            return
+        stalled_ms = now_ms - self._flight_ms
+        if self._flight and 0 < self._limits.stalled_ms <= stalled_ms:
+            self.close_reason = f"the peer has not read for {stalled_ms} ms"
+        else:
+            self.close_reason = self._intake.silence(now_ms)
+
+    def take_sent(self) -> list[tuple[Body, int]]:
+        """Return the Accepts handed over since the last call, each with when."""
+        sent, self._sent = self._sent, []
+        return sent
+
+    def take_late(self) -> list[Body]:
+        """Return the Accepts that were too late to leave since the last call; Reject 5 went instead."""
+        late, self._late = self._late, []
+        return late
+
+    def _queue(self, kind: int, cause_ms: int, frame: bytes, body: Body | None) -> None:
+        """Put a frame into the outbox; one that does not fit closes the connection, and nothing is queued after it."""
+        if self._choked:
+            return
+        first = kind == _REGISTER and not self._introduced and (self._is_strict or self.signer is not None)
+        if first:
+            self._introduced = True
+        problem = self._outbox.add(kind, cause_ms, frame, body, first=first)
+        if problem:
+            self._choked = True
+            self.close_reason = self.close_reason or problem
+
+    def _introduce(self, now_ms: int) -> None:
+        """Queue our own Register when it is our turn: the aggregator speaks first, the battery answers a proved key."""
+        if self._policy.signer is not None and (not self._is_battery or self.signer is not None):
+            message_id = FIRST_BATTERY_ID if self._is_battery else 0
+            self.send(Body.register(message_id, self.device_id), now_ms=now_ms)
+
+    def _is_held(self) -> bool:
+        """Whether the peer must prove its key before more than an introduction leaves."""
+        return self._is_strict and self._identity.signer is None
+
+    def _signed(self, frame: bytes, signer: Signer, *, is_introduction: bool) -> bytes:
+        peer = NOBODY if is_introduction else self.signer or NOBODY
+        signed = sign_frame(frame[LENGTH_PREFIX_BYTES:], signer=signer, peer=peer, timestamp_ms=self._wall_ms())
+        return prefixed(signed)
+
+    def _too_late(self, item: Waiting, now_ms: int) -> tuple[int, bytes, Body | None]:
+        """What leaves in the place of a late frame: for a new Accept a Reject 5 that quotes its price."""
+        _, _, kind, _, frame, body = item
+        if kind != _ACCEPT or body is None:
+            return kind, frame, body
+        refusal = Body.bid_reject(body.message_id, self.device_id, code=ReasonCode.TOO_LATE, beat_e4=body.sale_price_e4)
+        frame = encode_plain_tcp(refusal)
+        self._late.append(body)
+        self.memory.said(_REJECT, body.message_id, ReasonCode.TOO_LATE, frame, now_ms)
+        return _REJECT, frame, refusal

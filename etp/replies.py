@@ -1,0 +1,199 @@
+"""What a peer has already asked, and what it was answered: nothing takes effect twice (ETP section 1, "Who is who").
+
+Ids are remembered for Bid and Confirm, the two messages whose effect must happen once. Everything else a peer sends
+either has no effect of its own (Query, Register on its connection) or speaks again of a trade under the bid's id with
+other bytes (Terminate, BESSStatus); there a signed frame counts once by its signature.
+
+An unsigned peer is its connection and so is its memory. A signer's memory is shared by all of its connections.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from etp.limits import PENDING_MS, Limits
+from etp.messages import MessageType, ReasonCode
+
+if TYPE_CHECKING:
+    from etp.extensions import Auth
+
+
+class Verdict(Enum):
+    """What an id that cannot be taken as new is."""
+
+    PENDING = "the same frame, not answered yet"
+    DIFFERENT = "the id is taken by other bytes"
+    FULL = "too many frames of this peer are unanswered"
+
+
+class IdTable:
+    """The last ids of one message type: `look` before `take`, then `answer`. Pinned ids stay taken until unpinned."""
+
+    __slots__ = ("_answered", "_keep_ms", "_limit", "_pending", "pinned")
+
+    def __init__(self, limits: Limits) -> None:
+        self._limit = limits.reply_ids
+        self._keep_ms = limits.reply_ms
+        self._pending: dict[int, tuple[bytes, int]] = {}
+        self._answered: dict[int, tuple[bytes, bytes, int]] = {}
+        self.pinned: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self._pending) + len(self._answered)
+
+    def look(self, message_id: int, image: bytes, now_ms: int) -> bytes | Verdict | None:
+        """Return None for a new id, the answer to repeat, or why the id cannot be taken."""
+        asked = self._pending.get(message_id)
+        if asked is not None:
+            if now_ms - asked[1] < PENDING_MS:
+                return Verdict.PENDING if asked[0] == image else Verdict.DIFFERENT
+            del self._pending[message_id]
+        known = self._answered.get(message_id)
+        if known is not None:
+            if now_ms - known[2] < self._keep_ms or message_id in self.pinned:
+                return known[1] if known[0] == image else Verdict.DIFFERENT
+            del self._answered[message_id]
+        if self.pinned and message_id in self.pinned:
+            return Verdict.DIFFERENT
+        if len(self._pending) >= self._limit and not self._drop_orphans(now_ms):
+            return Verdict.FULL
+        return None
+
+    def take(self, message_id: int, image: bytes, now_ms: int) -> None:
+        """Remember a new id as asked and not answered."""
+        self._pending[message_id] = (image, now_ms)
+
+    def is_pending(self, message_id: int) -> bool:
+        """Whether an id waits for its answer."""
+        return message_id in self._pending
+
+    def answer(self, message_id: int, frame: bytes, now_ms: int) -> bool:
+        """Remember the answer to a pending id; False when the id was not pending."""
+        asked = self._pending.pop(message_id, None)
+        if asked is None:
+            return False
+        answered = self._answered
+        answered[message_id] = (asked[0], frame, now_ms)
+        if len(answered) > self._limit:
+            self._evict()
+        return True
+
+    def replace(self, message_id: int, frame: bytes, now_ms: int) -> None:
+        """Remember a later word on an id that was already answered; an unknown id stays unknown."""
+        known = self._answered.get(message_id)
+        if known is not None:
+            self._answered[message_id] = (known[0], frame, now_ms)
+
+    def forget(self, message_id: int) -> None:
+        """Let a pending id be asked again with other bytes."""
+        self._pending.pop(message_id, None)
+
+    def _evict(self) -> None:
+        for oldest in self._answered:
+            if oldest not in self.pinned:
+                del self._answered[oldest]
+                return
+
+    def _drop_orphans(self, now_ms: int) -> bool:
+        orphans = [known for known, (_, asked_ms) in self._pending.items() if now_ms - asked_ms >= PENDING_MS]
+        for orphan in orphans:
+            del self._pending[orphan]
+        return bool(orphans)
+
+
+class PeerMemory:
+    """What one peer asked and was answered, and which of its signatures were seen."""
+
+    __slots__ = ("_floor_ms", "_limits", "_seen", "bids", "confirms", "touched_ms")
+
+    def __init__(self, limits: Limits, now_ms: int = 0) -> None:
+        self._limits = limits
+        self._seen: dict[bytes, int] = {}
+        self._floor_ms = -1
+        self.bids = IdTable(limits)
+        self.confirms = IdTable(limits)
+        self.touched_ms = now_ms
+
+    def pin(self, bid_id: int) -> None:
+        """Keep a trade's bid id taken until `unpin`, whatever else the peer asks."""
+        self.bids.pinned.add(bid_id)
+
+    def unpin(self, bid_id: int) -> None:
+        """The trade has ended: its id lives on only as long as any other."""
+        self.bids.pinned.discard(bid_id)
+
+    def is_replay(self, auth: Auth) -> bool:
+        """Whether a verified signature was seen before; if not, it is seen now.
+
+        Signatures that no longer fit leave their timestamp behind: whatever is not younger counts as seen.
+        """
+        seen = self._seen
+        if auth.timestamp_ms <= self._floor_ms or auth.signature in seen:
+            return True
+        seen[auth.signature] = auth.timestamp_ms
+        if len(seen) > self._limits.reply_ids:
+            self._floor_ms = max(self._floor_ms, seen.pop(next(iter(seen))))
+        return False
+
+    def said(self, kind: int, message_id: int, code: int, frame: bytes, now_ms: int) -> None:
+        """Remember a frame that answers a Bid or a Confirm, or takes back an earlier answer."""
+        if kind == MessageType.BID_REJECT:
+            if self.confirms.is_pending(message_id):
+                self._refused_confirm(message_id, code, frame, now_ms)
+            elif not self.bids.answer(message_id, frame, now_ms):
+                self.bids.replace(message_id, frame, now_ms)
+        elif kind == MessageType.BID_ACCEPT:
+            if not self.bids.answer(message_id, frame, now_ms):
+                self.bids.replace(message_id, frame, now_ms)
+        elif kind == MessageType.BESS_STATUS:
+            self.confirms.answer(message_id, frame, now_ms)
+        elif kind == MessageType.TERMINATE:
+            self.bids.replace(message_id, frame, now_ms)
+            if not self.confirms.answer(message_id, frame, now_ms):
+                self.confirms.replace(message_id, frame, now_ms)
+
+    def _refused_confirm(self, message_id: int, code: int, frame: bytes, now_ms: int) -> None:
+        if code == ReasonCode.MALFORMED:
+            self.confirms.forget(message_id)
+            return
+        self.confirms.answer(message_id, frame, now_ms)
+        if code == ReasonCode.NOT_CONFIRMED:
+            self.bids.replace(message_id, frame, now_ms)
+
+
+class PeerMemories:
+    """The memories of all peers of one battery or one aggregator, bounded by `limits.signers`."""
+
+    __slots__ = ("_by_signer", "_limits")
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._by_signer: dict[bytes, PeerMemory] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_signer)
+
+    def for_connection(self) -> PeerMemory:
+        """Return a fresh memory for an unsigned connection; it lives as long as that."""
+        return PeerMemory(self._limits)
+
+    def for_signer(self, public_key: bytes, now_ms: int) -> PeerMemory | None:
+        """Return a signer's memory, or None when the table is full of peers that must not be forgotten yet.
+
+        To be asked for at each signed frame: a memory idle for `reply_ms` and without pinned trades may be given up.
+        """
+        memory = self._by_signer.get(public_key)
+        if memory is None:
+            if len(self._by_signer) >= self._limits.signers and not self._make_room(now_ms):
+                return None
+            memory = self._by_signer[public_key] = PeerMemory(self._limits)
+        memory.touched_ms = now_ms
+        return memory
+
+    def _make_room(self, now_ms: int) -> bool:
+        for public_key, memory in self._by_signer.items():
+            if now_ms - memory.touched_ms >= self._limits.reply_ms and not memory.bids.pinned:
+                del self._by_signer[public_key]
+                return True
+        return False
