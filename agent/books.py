@@ -60,18 +60,15 @@ class BooksFold:
 
     def apply(self, record: Record) -> None:
         """Take one record into account; a checkpoint replaces everything before it."""
-        if record.kind == Kind.CHECKPOINT:
-            self._drafts = {books.battery: _Draft.of(books) for books in books_from_body(record.body)}
-            return
         draft = self._drafts.get(record.battery)
         if draft is None:
             draft = self._drafts[record.battery] = _Draft(battery=record.battery)
-        handler = _HANDLERS.get(record.kind)
-        if handler is None:
-            return
         try:
-            handler(draft, record)
-        except (KeyError, TypeError, ValueError) as error:
+            if record.kind == Kind.CHECKPOINT:
+                self._drafts = {books.battery: _Draft.of(books) for books in books_from_body(record.body)}
+            elif record.kind in _HANDLERS:
+                _HANDLERS[record.kind](draft, record)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             draft.note(record, f"unreadable ({type(error).__name__}: {error})")
 
     def books(self) -> dict[str, Books]:

@@ -21,7 +21,7 @@ from agent.journal_errors import (
     JournalReadOnly,
     journal_error,
 )
-from agent.journal_file import JournalFile, Row, read_records, row_of
+from agent.journal_file import JournalFile, Row, read_records, row_of, salvage_records
 from agent.records import Record
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class Journal:
         """
         if self._file is None:
             self.damage.clear()
-            return read_records(self.path, damage=self.damage)
+            return salvage_records(self.path, self.damage)
         return read_records(self.path)
 
     def append(self, battery: str, kind: str, body: Mapping[str, Any]) -> tuple[int, asyncio.Future[None]]:

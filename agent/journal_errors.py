@@ -75,6 +75,7 @@ _BY_ERRNO: Final[dict[int, tuple[type[JournalError], str]]] = {
     errno.EROFS: _UNWRITABLE,
     errno.ENOTDIR: _UNWRITABLE,
     errno.EISDIR: _UNWRITABLE,
+    errno.EEXIST: _UNWRITABLE,
 }
 
 

@@ -11,6 +11,7 @@ import json
 import os
 import sqlite3
 import zlib
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from agent.journal_errors import KEEP_AND_RESTORE, JournalBusy, JournalCorrupt, JournalError, journal_error
@@ -25,6 +26,10 @@ Row = tuple[int, str, str, int, str, int]
 
 _INSERT: Final = "INSERT INTO records (seq, battery, kind, at_ms, body, crc) VALUES (?, ?, ?, ?, ?, ?)"
 _SELECT: Final = "SELECT seq, battery, kind, at_ms, body, crc FROM records WHERE seq >= ? ORDER BY seq"
+_SELECT_BACKWARDS: Final = (
+    "SELECT seq, battery, kind, at_ms, body, crc FROM records WHERE seq > ? ORDER BY seq DESC LIMIT ?"
+)
+_SALVAGED_MAX: Final = 50_000
 _BUSY_TIMEOUT_S: Final = 5.0
 _CHECKPOINT_PAGES: Final = 100  # short checkpoints: an award waits for at most 400 kB of copying
 _WAL_BYTES_MAX: Final = 8 << 20
@@ -32,13 +37,13 @@ _CACHE_KIB: Final = 256
 
 
 def row_of(seq: int, battery: str, kind: str, at_ms: int, body: Mapping[str, Any]) -> Row:
-    """Return the columns of a record. Raises TypeError or ValueError when the body is not plain JSON."""
+    """Return the columns of a record. Raises TypeError or ValueError when the disk could not give them back."""
     text = json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return seq, battery, kind, at_ms, text, _crc(seq, battery, kind, at_ms, text)
 
 
 def _crc(seq: int, battery: str, kind: str, at_ms: int, text: str) -> int:
-    return zlib.crc32(f"{seq}|{battery}|{kind}|{at_ms}|{text}".encode("utf-8", "surrogatepass"))
+    return zlib.crc32(f"{seq}|{battery}|{kind}|{at_ms}|{text}".encode())
 
 
 def record_of(row: Row) -> Record:
@@ -80,6 +85,8 @@ class JournalFile:
                 connection.close()
             if lock_fd >= 0:
                 os.close(lock_fd)
+            if isinstance(error, JournalError):
+                raise
             raise journal_error(path, error) from error
 
     def write(self, rows: Sequence[Row]) -> None:
@@ -99,35 +106,58 @@ class JournalFile:
         os.close(self._lock_fd)
 
 
-def read_records(path: Path, *, from_checkpoint: bool = True, damage: list[str] | None = None) -> Iterator[Record]:
-    """Read the records in order, from the newest checkpoint or from the first; needs no lock and never writes.
+def read_records(path: Path) -> Iterator[Record]:
+    """Read the records in order from the newest checkpoint on; needs no lock and never writes.
 
-    Raises JournalCorrupt at the first record that is damaged or missing. With a list for `damage` it goes on instead,
-    skips what cannot be read and adds a line about it, and reads everything from the first record.
+    Raises JournalCorrupt at the first record that is damaged or missing, JournalError when the file cannot be read.
     """
-    connection: sqlite3.Connection | None = None
     try:
-        connection = _connect_to_read(path)
-        expected = _first_seq(connection) if from_checkpoint and damage is None else 1
-        for row in connection.execute(_SELECT, (expected,)):
-            if row[0] != expected and damage is None:
-                raise JournalCorrupt(path, f"record {expected} is missing; {KEEP_AND_RESTORE}")
-            expected = row[0] + 1
-            try:
-                record = record_of(row)
-            except ValueError as error:
-                if damage is None:
-                    raise JournalCorrupt(path, f"{error}; {KEEP_AND_RESTORE}") from error
-                damage.append(str(error))
-                continue
-            yield record
+        with closing(_connect_to_read(path)) as connection:
+            expected = _first_seq(connection)
+            for row in connection.execute(_SELECT, (expected,)):
+                if row[0] != expected:
+                    raise JournalCorrupt(path, f"record {expected} is missing; {KEEP_AND_RESTORE}")
+                yield record_of(row)
+                expected += 1
+    except ValueError as error:
+        raise JournalCorrupt(path, f"{error}; {KEEP_AND_RESTORE}") from error
     except (sqlite3.Error, OSError) as error:
-        if damage is None:
-            raise journal_error(path, error) from error
+        raise journal_error(path, error) from error
+
+
+def salvage_records(path: Path, damage: list[str]) -> Iterator[Record]:
+    """Read what can be read of a damaged file, in order, and add a line to `damage` for what cannot.
+
+    Where SQLite meets a damaged page the newest records behind it (at most 50,000) are read from the end.
+    """
+    last = 0
+    try:
+        with closing(_connect_to_read(path)) as connection:
+            try:
+                for row in connection.execute(_SELECT, (1,)):
+                    last = row[0]
+                    yield from _intact(row, damage)
+            except sqlite3.Error as error:
+                damage.append(f"after record {last}: {error}")
+                for row in reversed(_from_the_end(connection, last)):
+                    yield from _intact(row, damage)
+    except (sqlite3.Error, OSError) as error:
         damage.append(str(error))
-    finally:
-        if connection is not None:
-            connection.close()
+
+
+def _from_the_end(connection: sqlite3.Connection, down_to: int) -> list[Row]:
+    rows: list[Row] = []
+    cursor = connection.execute(_SELECT_BACKWARDS, (down_to, _SALVAGED_MAX))
+    with suppress(sqlite3.Error):  # it ends at the other side of the damage that is on the list already
+        rows.extend(cursor)
+    return rows
+
+
+def _intact(row: Row, damage: list[str]) -> Iterator[Record]:
+    try:
+        yield record_of(row)
+    except ValueError as error:
+        damage.append(str(error))
 
 
 def check_file(path: Path, connection: sqlite3.Connection) -> None:
