@@ -20,6 +20,9 @@ ENERGY_MAX: Final = 4_294_967.2
 """kWh; the highest step that a contract's u32 energy_wh holds. More is cut to it: no lot is as large."""
 
 
+_HALF_STEP: Final = 0.05
+
+
 def checked_bid(body: Body, *, signed: bool) -> Body | str:
     """Return the bid with price and quantity on the grid, or why it is malformed.
 
@@ -43,4 +46,15 @@ def checked_bid(body: Body, *, signed: bool) -> Body | str:
     return body
 
 
-_HALF_STEP: Final = 0.05
+def is_fit_as_it_is(bid_id: int, price: float, energy: float) -> bool:
+    """Whether `checked_bid` would return a bid with these numbers unchanged; made for the connection's fast lane."""
+    return (
+        bid_id < FIRST_BATTERY_ID
+        and 0.0 <= price <= PRICE_MAX
+        and _HALF_STEP < energy <= ENERGY_MAX
+        and not _OFF < price * 100 % 1.0 < 1.0 - _OFF
+        and not _OFF < energy * 10 % 1.0 < 1.0 - _OFF
+    )
+
+
+_OFF: Final = 1e-6

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Final
 from etp.auth import NOBODY, AuthPolicy, Signer, sign_frame
 from etp.counts import Counts
 from etp.extensions import Contract, Receipt, extensions
-from etp.frame import encode_plain_tcp, encode_tcp, prefixed
+from etp.frame import encode_plain_reject, encode_plain_tcp, encode_tcp, prefixed
 from etp.identity import UNSIGNED_TYPES, Identity
 from etp.intake import Intake, Received
-from etp.latency import LatencyBook
-from etp.limits import LENGTH_PREFIX_BYTES, Limits
+from etp.latency import LatencyBook, bucket_of
+from etp.limits import FRAME_BYTES_MIN, LENGTH_PREFIX_BYTES, Limits
 from etp.messages import FIRST_BATTERY_ID, Body, MessageType, ReasonCode
 from etp.outbox import FIRST, Outbox, Waiting
-from etp.timing import LIMIT_MS, WHEN_LATE, Lateness, Role
+from etp.timing import LIMIT_MS, PRIORITY, SHORTEST_LIMIT_MS, WHEN_LATE, Lateness, Role
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Connection", "Received", "Role"]
 
+_PLAIN_TCP_BYTES: Final = FRAME_BYTES_MIN + LENGTH_PREFIX_BYTES
 _REGISTER: Final = int(MessageType.REGISTER)
 _ACCEPT: Final = int(MessageType.BID_ACCEPT)
 _REJECT: Final = int(MessageType.BID_REJECT)
@@ -104,7 +105,7 @@ class Connection:
         )
         self._outbox = Outbox(limits, self.counts)
         self._outbox.blocked = self._is_strict
-        self._flight: list[tuple[int, int]] = []
+        self._flight: list[Waiting] = []
         self._flight_ms = now_ms
         self._sent: list[tuple[Body, int]] = []
         self._late: list[Body] = []
@@ -134,20 +135,24 @@ class Connection:
     @property
     def waiting(self) -> int:
         """How many frames wait to leave."""
-        return len(self._outbox)
+        return len(self._outbox.waiting)
 
     def receive(self, data: bytes, now_ms: int, cause_ms: int) -> list[Received]:
         """Return what one read completes, read at the earliest at `cause_ms`. Never raises on what a peer sends."""
+        intake = self._intake
+        if len(data) == _PLAIN_TCP_BYTES and self.close_reason is None:
+            event = intake.plain_bid(data, now_ms, cause_ms)
+            if event is not None:
+                return [event]
         if self.close_reason is not None:
             return []
-        intake = self._intake
         events = intake.receive(data, now_ms, cause_ms)
-        if intake.close_reason is not None:
-            self.close_reason = intake.close_reason
         if intake.repeats:
             for frame in intake.repeats:
                 self._queue(frame[LENGTH_PREFIX_BYTES], now_ms, frame, None)
             intake.repeats.clear()
+        if intake.close_reason is not None:
+            self.close_reason = intake.close_reason
         return events
 
     def send(
@@ -175,6 +180,20 @@ class Connection:
                 intake.memory.said(kind, body[1], body[9], frame, now_ms)
         self._queue(kind, now_ms if cause_ms is None else cause_ms, frame, body)
 
+    def refuse(self, bid_id: int, *, code: int, beat_e4: int, now_ms: int, cause_ms: int) -> None:
+        """Send a plain BidReject: the same as `send(Body.bid_reject(...))`, without a value in between.
+
+        Most of what a battery ever says is this, so it is packed from its five numbers.
+        """
+        frame = encode_plain_reject(bid_id, self.device_id, code, beat_e4)
+        memory = self._intake.memory
+        if self._intake.has_decided or memory.confirms.known:
+            if not self._intake.was_decided(bid_id, code):
+                memory.said(_REJECT, bid_id, code, frame, now_ms)
+        else:
+            memory.bids.answer(bid_id, frame, now_ms)
+        self._queue(_REJECT, cause_ms, frame, None)
+
     def data_to_send(self, now_ms: int) -> bytes:
         """Return everything that may leave now, the most urgent first; nothing while the last bytes are not drained.
 
@@ -182,39 +201,27 @@ class Connection:
         """
         if self._flight:
             return b""
+        outbox = self._outbox
         guarded = self._is_strict or self._identity.signer is not None
         if guarded and not self._introduced:
             self._introduce(now_ms)
-        waiting = self._outbox.take(_BEFORE_PROOF if guarded and self._is_held() else None)
+        waiting = outbox.take(_BEFORE_PROOF if guarded and self._is_held() else None)
         if not waiting:
             return b""
-        signer = self._policy.signer if guarded else None
-        chunks: list[bytes] = []
-        for item in waiting:
-            _, _, kind, cause_ms, frame, body = item
-            if now_ms - cause_ms > LIMIT_MS[kind] and WHEN_LATE[kind] is not Lateness.SEND:
-                if any(newer[2] == kind and newer[1] > item[1] for newer in waiting) and kind != _ACCEPT:
-                    self.counts.superseded += 1
-                    continue
-                kind, frame, body = self._too_late(item, now_ms)
-            if signer is not None and kind not in UNSIGNED_TYPES:
-                frame = self._signed(frame, signer, is_introduction=item[0] == FIRST)
-            if kind == _ACCEPT and body is not None:
-                self._sent.append((body, now_ms))
-            self._flight.append((kind, cause_ms))
-            chunks.append(frame)
-        self.counts.sent += len(chunks)
+        if guarded or len(waiting) > 1 or waiting[0][1] == _ACCEPT or now_ms - waiting[0][2] > SHORTEST_LIMIT_MS:
+            waiting = self._prepared(waiting, self._policy.signer if guarded else None, now_ms)
+        self._flight = waiting
         self._flight_ms = now_ms
-        self._outbox.blocked = True
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        outbox.blocked = True
+        return waiting[0][3] if len(waiting) == 1 else b"".join([item[3] for item in waiting])
 
     def drained(self, now_ms: int) -> None:
         """The transport holds nothing any more: what was handed over has left at `now_ms`."""
         by_type = self.latency.by_type
-        for kind, cause_ms in self._flight:
-            by_type[kind].record(now_ms - cause_ms)
-        self._flight.clear()
-        self._outbox.blocked = self._is_held()
+        for _, kind, cause_ms, _, _ in self._flight:
+            by_type[kind].buckets[bucket_of(now_ms - cause_ms)] += 1
+        self._flight = []
+        self._outbox.blocked = self._is_strict and self._is_held()
 
     def tick(self, now_ms: int) -> None:
         """Set `close_reason` when the peer is silent in mid-frame, never registered, or does not read."""
@@ -240,10 +247,11 @@ class Connection:
         """Put a frame into the outbox; one that does not fit closes the connection, and nothing is queued after it."""
         if self._choked:
             return
-        first = kind == _REGISTER and not self._introduced and (self._is_strict or self.signer is not None)
-        if first:
+        priority = PRIORITY[kind]
+        if kind == _REGISTER and not self._introduced and (self._is_strict or self.signer is not None):
             self._introduced = True
-        problem = self._outbox.add(kind, cause_ms, frame, body, first=first)
+            priority = FIRST
+        problem = self._outbox.add((priority, kind, cause_ms, frame, body))
         if problem:
             self._choked = True
             self.close_reason = self.close_reason or problem
@@ -258,18 +266,37 @@ class Connection:
         """Whether the peer must prove its key before more than an introduction leaves."""
         return self._is_strict and self._identity.signer is None
 
+    def _prepared(self, waiting: list[Waiting], signer: Signer | None, now_ms: int) -> list[Waiting]:
+        """Return what really leaves: late frames replaced or dropped, the others signed if they must be."""
+        leaving: list[Waiting] = []
+        for index, late_or_not in enumerate(waiting):
+            item = late_or_not
+            kind = item[1]
+            if now_ms - item[2] > LIMIT_MS[kind]:
+                if WHEN_LATE[kind] is Lateness.SUPERSEDE and any(newer[1] == kind for newer in waiting[index + 1 :]):
+                    self.counts.superseded += 1
+                    continue
+                item = self._too_late(item, now_ms)
+            priority, kind, cause_ms, frame, body = item
+            if kind == _ACCEPT and body is not None:
+                self._sent.append((body, now_ms))
+            if signer is not None and kind not in UNSIGNED_TYPES:
+                frame = self._signed(frame, signer, is_introduction=priority == FIRST)
+            leaving.append((priority, kind, cause_ms, frame, body))
+        return leaving
+
     def _signed(self, frame: bytes, signer: Signer, *, is_introduction: bool) -> bytes:
         peer = NOBODY if is_introduction else self.signer or NOBODY
         signed = sign_frame(frame[LENGTH_PREFIX_BYTES:], signer=signer, peer=peer, timestamp_ms=self._wall_ms())
         return prefixed(signed)
 
-    def _too_late(self, item: Waiting, now_ms: int) -> tuple[int, bytes, Body | None]:
-        """What leaves in the place of a late frame: for a new Accept a Reject 5 that quotes its price."""
-        _, _, kind, _, frame, body = item
+    def _too_late(self, item: Waiting, now_ms: int) -> Waiting:
+        """Return what leaves in the place of a late frame: for a new Accept a Reject 5 that quotes its price."""
+        priority, kind, cause_ms, frame, body = item
         if kind != _ACCEPT or body is None:
-            return kind, frame, body
+            return item
         refusal = Body.bid_reject(body.message_id, self.device_id, code=ReasonCode.TOO_LATE, beat_e4=body.sale_price_e4)
         frame = encode_plain_tcp(refusal)
         self._late.append(body)
         self.memory.said(_REJECT, body.message_id, ReasonCode.TOO_LATE, frame, now_ms)
-        return _REJECT, frame, refusal
+        return priority, _REJECT, cause_ms, frame, refusal

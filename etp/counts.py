@@ -4,7 +4,11 @@ from __future__ import annotations
 
 
 class Counts:
-    """Plain counters; `bad` frames are undecodable, misdirected or forged, `dropped` ones valid but without effect."""
+    """Frames by what became of them; what was sent is counted by the latency book.
+
+    `bad` ones were undecodable, misdirected or forged; `dropped` ones fine but without a second effect; `repeated` ones
+    got the same answer again; `superseded` ones were ours and gave way to newer ones before they left.
+    """
 
     __slots__ = (
         "bad",
@@ -20,8 +24,6 @@ class Counts:
 
     def __init__(self) -> None:
         self.received = 0
-        self.bytes_received = 0
-        self.sent = 0
         self.bad = 0
         self.dropped = 0
         self.expired = 0

@@ -8,9 +8,11 @@ from typing import Final
 from etp.errors import BodyError, FrameLengthError
 from etp.extensions import NO_EXTENSIONS, Extensions, decode_extensions
 from etp.limits import FRAME_BYTES_MAX, FRAME_BYTES_MIN, LENGTH_PREFIX_BYTES
-from etp.messages import BODY_BYTES, Body
+from etp.messages import BODY_BYTES, TTL_AT_BIRTH, Body, MessageType
+from etp.units import price_to_wire
 
 _LENGTH: Final = struct.Struct("<I")
+_REJECT: Final = int(MessageType.BID_REJECT)
 _PLAIN: Final = struct.Struct("<IBQQBdddddBdBdd")
 
 
@@ -22,6 +24,14 @@ def encode_frame(body: Body, extensions: Extensions = NO_EXTENSIONS) -> bytes:
 def encode_plain_tcp(body: Body) -> bytes:
     """Return the 88 bytes of a body without extensions on TCP, packed in one call."""
     return _PLAIN.pack(BODY_BYTES, *body)
+
+
+def encode_plain_reject(bid_id: int, device_id: int, code: int, beat_e4: int) -> bytes:
+    """Return a BidReject without extensions on TCP: `encode_plain_tcp(Body.bid_reject(...))`, without the value."""
+    beat = price_to_wire(beat_e4)
+    return _PLAIN.pack(
+        BODY_BYTES, _REJECT, bid_id, device_id, TTL_AT_BIRTH, 0.0, beat, 0.0, 0.0, 0.0, code, 0.0, 0, 0.0, 0.0
+    )
 
 
 def encode_tcp(body: Body, extensions: Extensions = NO_EXTENSIONS) -> bytes:
@@ -57,24 +67,20 @@ class FrameReader:
     After a length outside 84..1024 `bad_length` holds it and nothing more is read: the frame borders are lost.
     """
 
-    __slots__ = ("_tail", "bad_length")
+    __slots__ = ("bad_length", "tail")
 
     def __init__(self) -> None:
-        self._tail = b""
+        self.tail = b""
+        """The bytes of an unfinished frame."""
         self.bad_length: int | None = None
-
-    @property
-    def waiting(self) -> int:
-        """How many bytes of an unfinished frame are held."""
-        return len(self._tail)
 
     def feed(self, data: bytes) -> list[bytes]:
         """Return the frames that `data` completes, without their length prefixes."""
-        if not self._tail and self.bad_length is None:
+        if not self.tail and self.bad_length is None:
             size = len(data) - LENGTH_PREFIX_BYTES
             if FRAME_BYTES_MIN <= size <= FRAME_BYTES_MAX and int.from_bytes(data[:4], "little") == size:
                 return [data[4:]]
-        return self._cut(self._tail + data)
+        return self._cut(self.tail + data)
 
     def _cut(self, data: bytes) -> list[bytes]:
         frames: list[bytes] = []
@@ -85,12 +91,12 @@ class FrameReader:
             (size,) = _LENGTH.unpack_from(data, offset)
             if not FRAME_BYTES_MIN <= size <= FRAME_BYTES_MAX:
                 self.bad_length = size
-                self._tail = b""
+                self.tail = b""
                 return frames
             stop = offset + LENGTH_PREFIX_BYTES + size
             if stop > len(data):
                 break
             frames.append(data[offset + LENGTH_PREFIX_BYTES : stop])
             offset = stop
-        self._tail = data[offset:]
+        self.tail = data[offset:]
         return frames

@@ -9,11 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from etp.auth import NOBODY, AuthPolicy, check_frame
-from etp.errors import AuthError
-from etp.messages import BODY_BYTES, MessageType
+from etp.messages import BODY_BYTES, MessageType, ReasonCode
 
 if TYPE_CHECKING:
-    from etp.extensions import Auth, Extensions
+    from etp.extensions import Extensions
 
 UNSIGNED_TYPES: Final = frozenset({MessageType.QUERY, MessageType.QUERY_RESPONSE})
 """The two types that need no Auth: they ask and tell, and bind nobody."""
@@ -24,6 +23,7 @@ class Refusal(NamedTuple):
 
     reason: str
     forged: bool = False
+    code: ReasonCode = ReasonCode.NOT_TRUSTED
 
 
 class Identity:
@@ -44,46 +44,11 @@ class Identity:
         """Whether frames must be signed by now."""
         return self.signer is not None or self._policy.peers == "signed"
 
-    @property
-    def signs(self) -> bool:
-        """Whether what we send on this connection is signed."""
-        return self._policy.signer is not None and self.needs_auth
-
-    def admit(self, kind: int, frame: bytes, extensions: Extensions, wall_ms: int) -> Refusal | None:
-        """Return None when the frame counts as this peer's; its first valid signature binds the connection."""
+    def claim(self, kind: int, extensions: Extensions) -> Refusal | None:
+        """Return what can be said against a frame without looking at its signature."""
         auth = extensions.auth
-        if auth is None or (kind in UNSIGNED_TYPES and self.signer is None and self._policy.peers == "signed"):
-            return self._admit_unsigned(kind)
-        refusal = self._claim(kind, auth)
-        if refusal is not None:
-            return refusal
-        introduces = self.signer is None and kind == MessageType.REGISTER
-        peers = (self._own_key, NOBODY) if introduces else (self._own_key,)
-        try:
-            self.signer = check_frame(
-                frame[:BODY_BYTES],
-                auth,
-                extensions.rest,
-                peers=peers,
-                wall_ms=wall_ms,
-                max_skew_ms=self._policy.max_skew_ms,
-            )
-        except AuthError as error:
-            return Refusal(str(error), forged=True)
-        self.peer = f"key:{self.signer.hex()}"
-        return None
-
-    def _admit_unsigned(self, kind: int) -> Refusal | None:
-        if kind in UNSIGNED_TYPES:
-            return None
-        if self.signer is not None:
-            return Refusal("every frame of a signed connection needs Auth")
-        if self._policy.peers == "signed":
-            return Refusal("Register with Auth comes first")
-        return None
-
-    def _claim(self, kind: int, auth: Auth) -> Refusal | None:
-        """What can be said against a signed frame without looking at its signature."""
+        if auth is None or self._is_open_to_all(kind):
+            return self._claim_unsigned(kind)
         if not self._policy.trusts(auth.signer):
             return Refusal("this key is not trusted here")
         if self.signer is not None:
@@ -92,4 +57,39 @@ class Identity:
             return Refusal("Register with Auth comes first")
         if self.trades_unsigned:
             return Refusal("this connection already trades unsigned")
+        return None
+
+    def prove(self, kind: int, frame: bytes, extensions: Extensions, wall_ms: int) -> bytes | None:
+        """Return the signer of a frame that `claim` let pass, None for an unsigned one; the first binds the connection.
+
+        Raises AuthError when the Auth does not hold.
+        """
+        auth = extensions.auth
+        if auth is None or self._is_open_to_all(kind):
+            return None
+        introduces = self.signer is None and kind == MessageType.REGISTER
+        signer = check_frame(
+            frame[:BODY_BYTES],
+            auth,
+            extensions.rest,
+            peers=(self._own_key, NOBODY) if introduces else (self._own_key,),
+            wall_ms=wall_ms,
+            max_skew_ms=self._policy.max_skew_ms,
+        )
+        if self.signer is None:
+            self.signer = signer
+            self.peer = f"key:{signer.hex()}"
+        return signer
+
+    def _is_open_to_all(self, kind: int) -> bool:
+        """Whether the Auth of a frame is not looked at: it asks or tells before its sender has introduced himself."""
+        return kind in UNSIGNED_TYPES and self.signer is None and self._policy.peers == "signed"
+
+    def _claim_unsigned(self, kind: int) -> Refusal | None:
+        if kind in UNSIGNED_TYPES:
+            return None
+        if self.signer is not None:
+            return Refusal("every frame of a signed connection needs Auth")
+        if self._policy.peers == "signed":
+            return Refusal("Register with Auth comes first")
         return None

@@ -21,8 +21,8 @@ PENDING_MS: Final = 1_000
 """A Bid or Confirm unanswered for twice its limit has lost its asker; the same frame then counts anew."""
 DECIDED_MAX: Final = 4_096
 """Refusals the connection has decided and its handler has not yet spoken: one read's worth of frames, and some."""
-WAKE_UP_BYTES_MAX: Final = 1 << 20
-"""Answers to one read (at most 256 KiB) while the transport is free; more means that the handler runs away."""
+WAKE_UP_FRAMES_MAX: Final = 16_384
+"""Answers to one read (at most 256 KiB, 2,978 frames) while the transport is free; more is a handler that runs away."""
 
 _MAY_BE_OFF: Final = frozenset(
     {

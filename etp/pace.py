@@ -9,28 +9,30 @@ _MINUTE_MS: Final = 60_000
 
 
 class FrameRate:
-    """A token bucket in thousandths of a frame: `refill` once a read, `spend` once a frame. Rate 0 never refuses."""
+    """Lets `frames_per_s` pass on average and `burst` at once; both 0 lets everything pass.
 
-    __slots__ = ("_capacity", "_filled_ms", "_per_ms", "_tokens")
+    It keeps one number, when the frames so far would have arrived at exactly that rate, and refuses what runs too far
+    ahead of it.
+    """
 
-    def __init__(self, frames_per_s: int, burst: int, now_ms: int) -> None:
-        self._per_ms = frames_per_s
-        self._capacity = self._tokens = burst * 1_000
-        self._filled_ms = now_ms
+    __slots__ = ("_due_us", "_interval_us", "_window_us")
 
-    def refill(self, now_ms: int) -> None:
-        """Credit the time since the last refill."""
-        passed = now_ms - self._filled_ms
-        if passed > 0:
-            self._filled_ms = now_ms
-            self._tokens = min(self._capacity, self._tokens + passed * self._per_ms)
+    def __init__(self, frames_per_s: int, burst: int) -> None:
+        self._interval_us = 1_000_000 // frames_per_s if frames_per_s else 0
+        self._window_us = burst * self._interval_us
+        self._due_us = 0
 
-    def spend(self) -> bool:
-        """Take one frame's worth; False when there is none left."""
-        if self._tokens >= 1_000:
-            self._tokens -= 1_000
-            return True
-        return not self._per_ms
+    def spend(self, now_ms: int) -> bool:
+        """Count one frame; False when it comes too soon, and then it does not count."""
+        now_us = now_ms * 1_000
+        due_us = self._due_us
+        if due_us < now_us:  # noqa: PLR1730 - a call to max() costs as much as the rest of this method
+            due_us = now_us
+        due_us += self._interval_us
+        if due_us > now_us + self._window_us:
+            return False
+        self._due_us = due_us
+        return True
 
 
 class BadFrames:

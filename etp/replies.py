@@ -10,6 +10,7 @@ An unsigned peer is its connection and so is its memory. A signer's memory is sh
 from __future__ import annotations
 
 from enum import Enum
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from etp.limits import PENDING_MS, Limits
@@ -28,78 +29,67 @@ class Verdict(Enum):
 
 
 class IdTable:
-    """The last ids of one message type: `look` before `take`, then `answer`. Pinned ids stay taken until unpinned."""
+    """The last ids of one message type: `look` before `take`, then `answer`. Pinned ids stay taken until unpinned.
 
-    __slots__ = ("_answered", "_keep_ms", "_limit", "_pending", "pinned")
+    It keeps at least `limits.reply_ids` ids and a sixteenth more, so that forgetting happens in batches.
+    """
+
+    __slots__ = ("_keep_ms", "_limit", "known", "most", "pinned")
 
     def __init__(self, limits: Limits) -> None:
         self._limit = limits.reply_ids
         self._keep_ms = limits.reply_ms
-        self._pending: dict[int, tuple[bytes, int]] = {}
-        self._answered: dict[int, tuple[bytes, bytes, int]] = {}
+        self.most = limits.reply_ids + (limits.reply_ids >> 4)
+        self.known: dict[int, tuple[bytes, bytes | None, int]] = {}
+        """id -> (what was asked, the answer or None, when asked or answered in ms), oldest first."""
         self.pinned: set[int] = set()
-
-    def __len__(self) -> int:
-        return len(self._pending) + len(self._answered)
 
     def look(self, message_id: int, image: bytes, now_ms: int) -> bytes | Verdict | None:
         """Return None for a new id, the answer to repeat, or why the id cannot be taken."""
-        asked = self._pending.get(message_id)
-        if asked is not None:
-            if now_ms - asked[1] < PENDING_MS:
-                return Verdict.PENDING if asked[0] == image else Verdict.DIFFERENT
-            del self._pending[message_id]
-        known = self._answered.get(message_id)
+        known = self.known.get(message_id)
         if known is not None:
-            if now_ms - known[2] < self._keep_ms or message_id in self.pinned:
-                return known[1] if known[0] == image else Verdict.DIFFERENT
-            del self._answered[message_id]
-        if self.pinned and message_id in self.pinned:
+            asked, answer, at_ms = known
+            keep_ms = PENDING_MS if answer is None else self._keep_ms
+            if now_ms - at_ms < keep_ms or message_id in self.pinned:
+                if asked != image:
+                    return Verdict.DIFFERENT
+                return Verdict.PENDING if answer is None else answer
+            del self.known[message_id]
+        if message_id in self.pinned:
             return Verdict.DIFFERENT
-        if len(self._pending) >= self._limit and not self._drop_orphans(now_ms):
+        if len(self.known) >= self.most and not self._forget_oldest(now_ms):
             return Verdict.FULL
         return None
 
     def take(self, message_id: int, image: bytes, now_ms: int) -> None:
         """Remember a new id as asked and not answered."""
-        self._pending[message_id] = (image, now_ms)
+        self.known[message_id] = (image, None, now_ms)
 
     def is_pending(self, message_id: int) -> bool:
         """Whether an id waits for its answer."""
-        return message_id in self._pending
+        known = self.known.get(message_id)
+        return known is not None and known[1] is None
 
-    def answer(self, message_id: int, frame: bytes, now_ms: int) -> bool:
-        """Remember the answer to a pending id; False when the id was not pending."""
-        asked = self._pending.pop(message_id, None)
-        if asked is None:
-            return False
-        answered = self._answered
-        answered[message_id] = (asked[0], frame, now_ms)
-        if len(answered) > self._limit:
-            self._evict()
-        return True
-
-    def replace(self, message_id: int, frame: bytes, now_ms: int) -> None:
-        """Remember a later word on an id that was already answered; an unknown id stays unknown."""
-        known = self._answered.get(message_id)
+    def answer(self, message_id: int, frame: bytes, now_ms: int) -> None:
+        """Remember the answer to an id, or a later word on it; an unknown id stays unknown."""
+        known = self.known.get(message_id)
         if known is not None:
-            self._answered[message_id] = (known[0], frame, now_ms)
+            self.known[message_id] = (known[0], frame, now_ms)
 
     def forget(self, message_id: int) -> None:
-        """Let a pending id be asked again with other bytes."""
-        self._pending.pop(message_id, None)
+        """Let an id be asked again with other bytes."""
+        self.known.pop(message_id, None)
 
-    def _evict(self) -> None:
-        for oldest in self._answered:
-            if oldest not in self.pinned:
-                del self._answered[oldest]
-                return
-
-    def _drop_orphans(self, now_ms: int) -> bool:
-        orphans = [known for known, (_, asked_ms) in self._pending.items() if now_ms - asked_ms >= PENDING_MS]
-        for orphan in orphans:
-            del self._pending[orphan]
-        return bool(orphans)
+    def _forget_oldest(self, now_ms: int) -> bool:
+        """Make room; what is pinned or waits for its answer stays. Return whether there is room."""
+        old = (
+            message_id
+            for message_id, (_, answer, at_ms) in self.known.items()
+            if (answer is not None or now_ms - at_ms >= PENDING_MS) and message_id not in self.pinned
+        )
+        for message_id in list(islice(old, len(self.known) - self._limit)):
+            del self.known[message_id]
+        return len(self.known) < self.most
 
 
 class PeerMemory:
@@ -138,28 +128,21 @@ class PeerMemory:
 
     def said(self, kind: int, message_id: int, code: int, frame: bytes, now_ms: int) -> None:
         """Remember a frame that answers a Bid or a Confirm, or takes back an earlier answer."""
-        if kind == MessageType.BID_REJECT:
-            if self.confirms.is_pending(message_id):
-                self._refused_confirm(message_id, code, frame, now_ms)
-            elif not self.bids.answer(message_id, frame, now_ms):
-                self.bids.replace(message_id, frame, now_ms)
-        elif kind == MessageType.BID_ACCEPT:
-            if not self.bids.answer(message_id, frame, now_ms):
-                self.bids.replace(message_id, frame, now_ms)
+        confirms = self.confirms
+        if kind == MessageType.BID_REJECT and confirms.known and confirms.is_pending(message_id):
+            if code == ReasonCode.MALFORMED:
+                confirms.forget(message_id)
+                return
+            confirms.answer(message_id, frame, now_ms)
+            if code != ReasonCode.NOT_CONFIRMED:
+                return
         elif kind == MessageType.BESS_STATUS:
-            self.confirms.answer(message_id, frame, now_ms)
-        elif kind == MessageType.TERMINATE:
-            self.bids.replace(message_id, frame, now_ms)
-            if not self.confirms.answer(message_id, frame, now_ms):
-                self.confirms.replace(message_id, frame, now_ms)
-
-    def _refused_confirm(self, message_id: int, code: int, frame: bytes, now_ms: int) -> None:
-        if code == ReasonCode.MALFORMED:
-            self.confirms.forget(message_id)
+            if confirms.is_pending(message_id):
+                confirms.answer(message_id, frame, now_ms)
             return
-        self.confirms.answer(message_id, frame, now_ms)
-        if code == ReasonCode.NOT_CONFIRMED:
-            self.bids.replace(message_id, frame, now_ms)
+        elif kind == MessageType.TERMINATE:
+            confirms.answer(message_id, frame, now_ms)
+        self.bids.answer(message_id, frame, now_ms)
 
 
 class PeerMemories:

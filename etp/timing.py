@@ -57,6 +57,7 @@ TIMINGS: Final[dict[MessageType, Timing]] = {
 
 PRIORITY: Final[tuple[int, ...]] = tuple(TIMINGS[kind].priority for kind in MessageType)
 LIMIT_MS: Final[tuple[int, ...]] = tuple(TIMINGS[kind].limit_ms for kind in MessageType)
+SHORTEST_LIMIT_MS: Final = min(LIMIT_MS)
 WHEN_LATE: Final[tuple[Lateness, ...]] = tuple(TIMINGS[kind].when_late for kind in MessageType)
 
 HEARD_BY: Final[dict[Role, frozenset[int]]] = {
