@@ -1,0 +1,122 @@
+"""What the books of an earlier start mean for this one: trades that go on, a take-over to give back. Pure.
+
+Confirmed trades survive every crash. A take-over in force is released first whatever comes next: only a battery under
+its own control can be taken over again with its own values on record. A trade then goes on with what was delivered so
+far; what left while nobody was metering is read off the counter, if that moved as a counter can (dispatch.md
+section 9), else the trade ends openly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from agent import energy
+from agent.delivery_alarms import BLOCKING
+from agent.delivery_plan import Run
+from agent.metering import is_fine, is_plausible_step
+from agent.trades import Trade
+from drivers.device import TakeOver
+
+if TYPE_CHECKING:
+    from agent.books_types import BookedTakeOver, BookedTrade, Books
+    from agent.records import TradeKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Away:
+    """A trade whose delivery ran when the last process ended: the counter then, and since when it can have moved."""
+
+    counter_wh: int
+    since_wall_ms: int
+    energy_wh: int
+    power_w: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resumed:
+    """What a start takes on: runs in the order of their confirms, what the counter is to tell, the take-over."""
+
+    runs: tuple[Run, ...]
+    away: dict[TradeKey, Away]
+    take_over: TakeOver | None
+    alarms: dict[str, str]
+    """Alarms of deliveries that still forbid selling, name -> reason."""
+
+
+def resume(books: Books, *, now_ms: int, wall_ms: int, time_lapse: int = 1) -> Resumed:
+    """Return what one battery's books oblige this start to."""
+    trades = sorted(books.trades.values(), key=lambda trade: trade.seq)
+    return Resumed(
+        runs=tuple(
+            _run(books.battery, trade, now_ms=now_ms, wall_ms=wall_ms, time_lapse=time_lapse) for trade in trades
+        ),
+        away={trade.deal.key: away for trade in trades if (away := _away(trade)) is not None},
+        take_over=_take_over(books.take_over) if books.take_over else None,
+        alarms={
+            name: alarm.detail for name, alarm in books.alarms.items() if name in BLOCKING and alarm.blocks_selling
+        },
+    )
+
+
+def away_wh(
+    away: dict[TradeKey, Away],
+    counter_wh: int,
+    *,
+    wall_ms: int,
+    rated_power_w: int,
+    counter_step_wh: int,
+    time_lapse: int = 1,
+) -> dict[TradeKey, int | None]:
+    """Return what each trade received while no process was metering; None where the counter cannot be believed.
+
+    The counter's movement is split by granted power, rounded down: no trade is told it got what another may have got.
+    A trade for which the counter is too coarse got nothing: power was not measured meanwhile.
+    """
+    granted_w = sum(each.power_w for each in away.values())
+    parts: dict[TradeKey, int | None] = {}
+    for key, each in away.items():
+        step_wh = counter_wh - each.counter_wh
+        elapsed_ms = (wall_ms - each.since_wall_ms) * time_lapse
+        plausible = is_plausible_step(step_wh, elapsed_ms, rated_power_w=rated_power_w, counter_step_wh=counter_step_wh)
+        if not plausible:
+            parts[key] = None
+        elif is_fine(counter_step_wh, each.energy_wh):
+            parts[key] = step_wh * each.power_w // granted_w
+        else:
+            parts[key] = 0
+    return parts
+
+
+def _run(battery: str, booked: BookedTrade, *, now_ms: int, wall_ms: int, time_lapse: int) -> Run:
+    deal = booked.deal
+    window_s = deal.window_s or energy.window_s(deal.energy_wh, deal.power_w)
+    window_ms = energy.window_ms(window_s, time_lapse)
+    # A wall clock that was set back must not stretch a window, one that was set forward may end it.
+    elapsed_ms = max(0, wall_ms - booked.confirmed_wall_ms)
+    trade = Trade.of_deal(
+        deal,
+        battery=battery,
+        award_seq=booked.award_seq,
+        confirmed_wall_ms=booked.confirmed_wall_ms,
+        window_ms=window_ms,
+    )
+    return Run(trade=trade, ends_by_ms=now_ms + max(0, window_ms - elapsed_ms), before_wh=booked.delivered_wh)
+
+
+def _away(booked: BookedTrade) -> Away | None:
+    if booked.started_wall_ms is None or booked.counter_wh is None:
+        return None
+    return Away(
+        counter_wh=booked.counter_wh,
+        since_wall_ms=booked.started_wall_ms,
+        energy_wh=booked.deal.energy_wh,
+        power_w=booked.deal.power_w,
+    )
+
+
+def _take_over(booked: BookedTakeOver) -> TakeOver:
+    try:
+        return TakeOver.from_json(booked.body)
+    except (KeyError, TypeError, ValueError):
+        return TakeOver(found=booked.found, recipe=booked.recipe, addresses={})

@@ -1,0 +1,114 @@
+"""What a confirmed trade is, and what one looks like while it is being delivered: frozen values, nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from agent.records import Deal, TradeKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trade:
+    """Energy that is sold: its Confirm is on disk, so it is delivered or ends openly (ETP section 7).
+
+    `power_w` is the magnitude granted. `window_ms` counts from the Confirm on disk and is real time (already divided by
+    a lab's time lapse). `confirmed_wall_ms` is wall time; the other `*_at_ms` are monotonic, 0 = before this start of
+    the process. Raises ValueError for a trade without energy, power or window.
+    """
+
+    battery: str
+    peer: str
+    bid_id: int
+    price_e4: int
+    energy_wh: int
+    power_w: int
+    lot_id: int
+    award_seq: int
+    confirmed_wall_ms: int
+    window_ms: int
+    buyer: str = ""
+    signer: str | None = None
+    reserve_e4: int = 0
+    first_acceptable_e4: int = 0
+    distinct_bidders: int = 0
+    increment_e4: int = 0
+    asked_at_ms: int = 0
+    awarded_at_ms: int = 0
+    confirmed_at_ms: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be delivered."""
+        for name in ("energy_wh", "power_w", "window_ms"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} = {getattr(self, name)}: a trade needs more than nothing")
+
+    @property
+    def key(self) -> TradeKey:
+        """The trade's name: peer and the bid's message id (ETP section 2)."""
+        return self.peer, self.bid_id
+
+    @classmethod
+    def of_deal(
+        cls,
+        deal: Deal,
+        *,
+        battery: str,
+        award_seq: int,
+        confirmed_wall_ms: int,
+        window_ms: int,
+        confirmed_at_ms: int = 0,
+    ) -> Self:
+        """Return the trade that a confirmed deal became."""
+        return cls(
+            battery=battery,
+            peer=deal.peer,
+            bid_id=deal.bid_id,
+            price_e4=deal.price_e4,
+            energy_wh=deal.energy_wh,
+            power_w=deal.power_w,
+            lot_id=deal.lot_id,
+            award_seq=award_seq,
+            confirmed_wall_ms=confirmed_wall_ms,
+            window_ms=window_ms,
+            buyer=deal.buyer,
+            signer=deal.signer,
+            reserve_e4=deal.reserve_e4,
+            first_acceptable_e4=deal.first_acceptable_e4,
+            distinct_bidders=deal.distinct_bidders,
+            increment_e4=deal.increment_e4,
+            asked_at_ms=deal.asked_at_ms,
+            awarded_at_ms=deal.awarded_at_ms,
+            confirmed_at_ms=confirmed_at_ms,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivered:
+    """How a trade ended: reason code (0 = all of it), energy metered, and how.
+
+    `derived`: power was integrated over time because the counter was too coarse or absent. `evidence` is the SHA-256
+    chain over the metered samples, 32 bytes. `started_at_ms` is the first setpoint frame's monotonic time, None when
+    there was none since the process started.
+    """
+
+    trade: Trade
+    code: int
+    reason: str
+    delivered_wh: int
+    derived: bool
+    evidence: bytes
+    started_at_ms: int | None
+    ended_at_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActiveDelivery:
+    """A trade under delivery, for looking: what was delivered so far and at what power it is served now."""
+
+    trade: Trade
+    phase: str
+    delivered_wh: int
+    started_at_ms: int | None
+    ends_by_ms: int
