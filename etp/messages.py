@@ -1,17 +1,25 @@
 """The ETP message body: 14 fields, 84 bytes, little-endian, no padding (ETP section 1).
 
-`Body` is a named tuple, so that one `struct` call makes one value and nothing is allocated per field. Its fields are the
-wire's own units; the named constructors take the product's integers (`price_e4`, `energy_wh`, `power_w`).
+`Body` is a named tuple, so that one `struct` call makes one value and nothing is allocated per field. Its fields are
+the wire's own units; the named constructors take the product's integers (`price_e4`, `energy_wh`, `power_w`).
 """
 
 from __future__ import annotations
 
 import struct
 from enum import IntEnum
+from math import isfinite
 from typing import Final, NamedTuple
 
 from etp.errors import BodyError
-from etp.units import energy_from_wire, energy_to_wire, power_to_wire, price_from_wire, price_to_wire
+from etp.units import (
+    energy_from_wire,
+    energy_to_wire,
+    power_from_wire,
+    power_to_wire,
+    price_from_wire,
+    price_to_wire,
+)
 
 BODY_BYTES: Final = 84
 FIRST_BATTERY_ID: Final = 1 << 63
@@ -130,7 +138,7 @@ class Body(NamedTuple):
     @property
     def power_w(self) -> int:
         """The discharge rate as product power in W: zero or negative."""
-        return -round(self.discharge_rate * 1_000)
+        return power_from_wire(self.discharge_rate)
 
     @classmethod
     def register(cls, message_id: int, device_id: int) -> Body:
@@ -140,9 +148,7 @@ class Body(NamedTuple):
     @classmethod
     def query(cls, message_id: int, device_id: int, *, energy_wh: int = 0) -> Body:
         """Ask for the offer and the price to beat for `energy_wh` (0 = the whole lot)."""
-        return cls(
-            MessageType.QUERY, message_id, device_id, required_energy_amount=energy_to_wire(energy_wh)
-        )
+        return cls(MessageType.QUERY, message_id, device_id, required_energy_amount=energy_to_wire(energy_wh))
 
     @classmethod
     def query_response(
@@ -218,9 +224,7 @@ class Body(NamedTuple):
     @classmethod
     def bid_reject(cls, bid_id: int, device_id: int, *, code: int, beat_e4: int) -> Body:
         """Refuse a bid or a confirm, with the reason and the price to beat."""
-        return cls(
-            MessageType.BID_REJECT, bid_id, device_id, sale_price=price_to_wire(beat_e4), termination_code=code
-        )
+        return cls(MessageType.BID_REJECT, bid_id, device_id, sale_price=price_to_wire(beat_e4), termination_code=code)
 
     @classmethod
     def terminate(cls, trade_id: int, device_id: int, *, code: int, delivered_wh: int) -> Body:
@@ -273,7 +277,7 @@ def _fault_of(body: Body) -> BodyError:
         value = getattr(body, name)
         if not isinstance(value, float):
             continue
-        if value != value or value in (float("inf"), float("-inf")):
+        if not isfinite(value):
             return BodyError(name, "not a finite number")
         if value < 0:
             return BodyError(name, "negative")
