@@ -1,0 +1,85 @@
+"""Equilibrium shading: in a first-price auction bid what the strongest rival is expected to be worth, if below oneself.
+
+With n buyers whose private values are independent draws from F and a reserve r, the symmetric equilibrium is
+b(v) = v - (integral from r to v of F(x)^(n-1) dx) / F(v)^(n-1). A part of the value that all buyers share carries no
+information rent: it is never shaded, it only moves the reserve as seen by the private part.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import ClassVar, Final
+
+from aggregator.strategies.distributions import Distribution, Normal, Uniform
+from aggregator.strategies.types import Decision, Draws, LotView, Mind, Outcome, at_most, held_back
+
+_INTERVALS: Final = 256
+"""Simpson intervals; even. The integrand is smooth between the support's ends."""
+_NOTHING: Final = 1e-12
+
+
+@lru_cache(maxsize=4_096)
+def shaded(private_e4: float, n: int, reserve_e4: float, values: Distribution) -> float | None:
+    """Return the equilibrium bid of a private value among `n` buyers, or None when it is below the reserve.
+
+    Units are 1/10 000 c/kWh for all prices; the result is not on the grid. A buyer alone bids the reserve. With an
+    unbounded distribution and no reserve the integral starts where the distribution is empty.
+    """
+    if private_e4 < reserve_e4:
+        return None
+    if n <= 1:
+        return reserve_e4
+    start = max(reserve_e4, values.low_e4)
+    if private_e4 <= start:
+        return private_e4
+    mass = values.cdf(private_e4)
+    if mass <= _NOTHING:
+        return private_e4
+    if isinstance(values, Uniform) and private_e4 <= values.high_e4:
+        return private_e4 - _uniform_rent(private_e4, n, start, values)
+    return private_e4 - _rent(private_e4, n, start, values, mass)
+
+
+def _uniform_rent(private_e4: float, n: int, start_e4: float, values: Uniform) -> float:
+    """Return the closed form of the rent: ((v-low)^n - (start-low)^n) / (n (v-low)^(n-1))."""
+    above = private_e4 - values.low_e4
+    below = start_e4 - values.low_e4
+    return (above - below * (below / above) ** (n - 1)) / n
+
+
+def _rent(private_e4: float, n: int, start_e4: float, values: Distribution, mass: float) -> float:
+    """Return the integral of (F(x)/F(v))^(n-1) from `start_e4` to the value, by Simpson's rule."""
+    width = (private_e4 - start_e4) / _INTERVALS
+    total = (min(1.0, values.cdf(start_e4) / mass)) ** (n - 1) + 1.0
+    for index in range(1, _INTERVALS):
+        ratio = min(1.0, values.cdf(start_e4 + index * width) / mass)
+        total += (4.0 if index % 2 else 2.0) * ratio ** (n - 1)
+    return total * width / 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Equilibrium:
+    """Pays up to common + b(private); `bidders` fixes n, otherwise the market's estimate is taken.
+
+    `private` is the declared distribution of private parts. Without spread there is nothing private and nothing is
+    shaded.
+    """
+
+    name: ClassVar[str] = "equilibrium"
+    private: Distribution = field(default_factory=lambda: Normal(0.0, 10_000.0))
+    bidders: int | None = None
+
+    def decide(self, view: LotView, mind: Mind, now_ms: int, draws: Draws) -> tuple[Decision, Mind]:  # noqa: ARG002
+        """Return what to do about a lot now; the mind comes back as it was."""
+        return held_back(view) or at_most(view, self.limit_e4(view)), mind
+
+    def learn(self, mind: Mind, outcome: Outcome, draws: Draws) -> Mind:  # noqa: ARG002
+        """Return the mind as it was."""
+        return mind
+
+    def limit_e4(self, view: LotView) -> float:
+        """Return the most this strategy pays in a lot; 0 when the value is below the reserve."""
+        n = self.bidders or view.bidders
+        bid = shaded(view.value_e4 - view.common_e4, n, view.floor_e4 - view.common_e4, self.private)
+        return 0.0 if bid is None else view.common_e4 + bid
