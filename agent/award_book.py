@@ -1,0 +1,216 @@
+"""Awards on their way to being trades: journal, Accept, Confirm, lapse. Owns every `OpenAward` of one battery.
+
+An Accept leaves only after its record is on disk, at most 480 ms after the Bid's last byte; the Confirm is waited for
+1,000 ms; a trade exists when the Confirm's record is on disk (ETP section 7). `awards.py` holds the table of steps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Final, Protocol
+
+from agent import records
+from agent.awards import Happening, OpenAward, Phase
+from agent.journal_errors import JournalError
+from agent.records import Deal, Kind
+from etp.messages import Body, ReasonCode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agent.journal import Journal
+    from etp.auction import Award
+    from etp.connection import Received
+    from etp.io.link import Link
+
+ACCEPT_BY_MS: Final = 480
+CONFIRM_WITHIN_MS: Final = 1_000
+
+
+class AwardListener(Protocol):
+    """Who must know how an award ended."""
+
+    def award_offered(self, award: OpenAward) -> None:
+        """The Accept was handed to the kernel."""
+
+    def award_voided(self, award: OpenAward, code: int, *, blame: bool) -> None:
+        """The award fell through; its quantity is free again."""
+
+    def award_confirmed(self, award: OpenAward, confirmed_seq: int) -> None:
+        """The Confirm's record is on disk: this is a trade now."""
+
+
+class AwardBook:
+    """The open awards of one battery."""
+
+    def __init__(
+        self, *, battery: str, device_id: int, journal: Journal, listener: AwardListener, now_ms: Callable[[], int]
+    ) -> None:
+        self._battery = battery
+        self._device_id = device_id
+        self._journal = journal
+        self._listener = listener
+        self._now_ms = now_ms
+        self._open: dict[tuple[str, int], OpenAward] = {}
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    @property
+    def energy_wh(self) -> int:
+        """The energy of every open award."""
+        return sum(award.deal.energy_wh for award in self._open.values())
+
+    @property
+    def power_w(self) -> int:
+        """The power granted to every open award (magnitude)."""
+        return sum(award.deal.power_w for award in self._open.values())
+
+    def add(self, award: Award, *, link: Link, buyer: str, signer: bytes | None, asked_at_ms: int) -> None:
+        """Put an award on disk; its Accept follows when it is there."""
+        deal = Deal(
+            peer=award.peer,
+            bid_id=award.bid_id,
+            price_e4=award.price_e4,
+            energy_wh=award.energy_wh,
+            power_w=award.power_w,
+            lot_id=award.lot_id,
+            buyer=buyer,
+            signer=signer.hex() if signer else None,
+            reserve_e4=award.reserve_e4,
+            first_acceptable_e4=award.first_acceptable_e4,
+            distinct_bidders=award.distinct_bidders,
+            increment_e4=award.increment_e4,
+            asked_at_ms=asked_at_ms,
+        )
+        opened = OpenAward(deal=deal, link=link)
+        self._open[opened.key] = opened
+        try:
+            opened.seq, written = self._journal.append(self._battery, Kind.AWARD, records.award(deal))
+        except JournalError:
+            self._end(opened, Happening.JOURNAL_FAILED, ReasonCode.TOO_LATE, blame=False)
+            return
+        written.add_done_callback(partial(self._on_disk, opened))
+
+    def _on_disk(self, opened: OpenAward, written: asyncio.Future[None]) -> None:
+        if written.cancelled() or written.exception() is not None:
+            self._end(opened, Happening.JOURNAL_FAILED, ReasonCode.TOO_LATE, blame=False)
+            return
+        if self._now_ms() - opened.deal.asked_at_ms > ACCEPT_BY_MS:
+            self._end(opened, Happening.TOO_LATE, ReasonCode.TOO_LATE, blame=False)
+            return
+        if not opened.advance(Happening.ON_DISK):
+            return
+        won = opened.deal
+        accept = Body.bid_accept(
+            won.bid_id, self._device_id, price_e4=won.price_e4, energy_wh=won.energy_wh, power_w=-won.power_w
+        )
+        opened.link.send(accept, cause_ms=opened.deal.asked_at_ms)
+
+    def accept_sent(self, peer: str, bid_id: int, at_ms: int) -> None:
+        """The Accept was handed to the kernel: the buyer's time to confirm runs."""
+        opened = self._open.get((peer, bid_id))
+        if opened is None or opened.phase is not Phase.OFFERED:
+            return
+        opened.deal = replace(opened.deal, awarded_at_ms=at_ms)
+        opened.timer = asyncio.get_running_loop().call_later(CONFIRM_WITHIN_MS / 1_000, self._lapse, opened)
+        self._listener.award_offered(opened)
+
+    def accept_late(self, peer: str, bid_id: int) -> None:
+        """The Accept could not leave in time; the connection sent Reject 5 in its place."""
+        opened = self._open.get((peer, bid_id))
+        if opened is not None and opened.advance(Happening.TOO_LATE):
+            self._void(opened, ReasonCode.TOO_LATE, blame=False)
+
+    def confirm(self, link: Link, received: Received) -> int | None:
+        """Take a Confirm; return the code to refuse it with, or None when it needs no refusal.
+
+        9 = price or quantity differ (the award stays open), 10 = no such award, or it lapsed.
+        """
+        body = received.body
+        opened = self._open.get((received.peer, body.message_id))
+        if opened is None or opened.phase is Phase.JOURNALING:
+            return ReasonCode.NOT_CONFIRMED
+        won = opened.deal
+        if body.sale_price_e4 != won.price_e4 or body.energy_wh != won.energy_wh:
+            return ReasonCode.MALFORMED
+        if not opened.advance(Happening.CONFIRM):
+            return None
+        opened.link = link
+        opened.confirmed_at_ms = received.cause_ms
+        record = records.confirmed(opened.deal, award_seq=opened.seq, confirmed_at_ms=opened.confirmed_at_ms)
+        try:
+            seq, written = self._journal.append(self._battery, Kind.CONFIRMED, record)
+        except JournalError:
+            self._end(opened, Happening.JOURNAL_FAILED, ReasonCode.TOO_LATE, blame=False)
+            return None
+        written.add_done_callback(partial(self._confirm_on_disk, opened, seq))
+        return None
+
+    def _confirm_on_disk(self, opened: OpenAward, seq: int, written: asyncio.Future[None]) -> None:
+        if written.cancelled() or written.exception() is not None:
+            # Whether the record survives is unknown, so the buyer hears neither yes nor no; replay decides.
+            if opened.advance(Happening.JOURNAL_FAILED):
+                self._open.pop(opened.key, None)
+                self._listener.award_voided(opened, ReasonCode.TOO_LATE, blame=False)
+            return
+        if opened.advance(Happening.CONFIRM_ON_DISK):
+            self._open.pop(opened.key, None)
+            self._listener.award_confirmed(opened, seq)
+
+    def _lapse(self, opened: OpenAward) -> None:
+        self._end(opened, Happening.LAPSED, ReasonCode.NOT_CONFIRMED, blame=True)
+
+    def link_gone(self, link: Link, *, signed: bool) -> None:
+        """A connection closed: an unsigned buyer can no longer confirm; a signed one may come back in time."""
+        for opened in [award for award in self._open.values() if award.link is link]:
+            if not signed and opened.advance(Happening.LINK_GONE):
+                self._void(opened, ReasonCode.NOT_CONFIRMED, blame=True)
+
+    def void_newest(self, energy_wh: int) -> None:
+        """Void unconfirmed awards, newest first, until at least `energy_wh` is free again (Terminate 2)."""
+        freed = 0
+        for opened in sorted(self._open.values(), key=lambda award: award.seq, reverse=True):
+            if freed >= energy_wh:
+                return
+            if self._terminate(opened, ReasonCode.NOT_ENOUGH_ENERGY):
+                freed += opened.deal.energy_wh
+
+    def void_all(self, code: int) -> None:
+        """Void every award that its buyer has not confirmed (Terminate with `code`)."""
+        for opened in list(self._open.values()):
+            self._terminate(opened, code)
+
+    def _terminate(self, opened: OpenAward, code: int) -> bool:
+        offered = opened.phase is Phase.OFFERED
+        if not opened.advance(Happening.WITHDRAWN):
+            return False
+        won = opened.deal
+        if offered:
+            opened.link.send(Body.terminate(won.bid_id, self._device_id, code=code, delivered_wh=0))
+        else:
+            opened.link.send(
+                Body.bid_reject(won.bid_id, self._device_id, code=code, beat_e4=won.reserve_e4),
+                cause_ms=opened.deal.asked_at_ms,
+            )
+        self._void(opened, code, blame=False)
+        return True
+
+    def _end(self, opened: OpenAward, happening: Happening, code: int, *, blame: bool) -> None:
+        if not opened.advance(happening):
+            return
+        won = opened.deal
+        opened.link.send(Body.bid_reject(won.bid_id, self._device_id, code=code, beat_e4=won.reserve_e4))
+        self._void(opened, code, blame=blame)
+
+    def _void(self, opened: OpenAward, code: int, *, blame: bool) -> None:
+        self._open.pop(opened.key, None)
+        won = opened.deal
+        record = records.void(peer=won.peer, bid_id=won.bid_id, code=code, blame=blame)
+        # A journal that has failed needs no void record: its replay voids every award that was not confirmed.
+        with contextlib.suppress(JournalError):
+            self._journal.append(self._battery, Kind.VOID, record)
+        self._listener.award_voided(opened, code, blame=blame)

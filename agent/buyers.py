@@ -1,0 +1,120 @@
+"""The buyers connected to one battery: who registered for pushes, what each asked for, and when the next push is due.
+
+A push round goes out at most every 20 ms, so no peer gets more than that whatever happens to the best set (ETP
+section 6, rule 2). A need counts for the size of lots only when its buyer has confirmed a trade here before; otherwise
+one stranger asking for 0.1 kWh would shrink every lot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from agent.reputation import ReputationBook
+    from etp.io.link import Link
+
+PUSH_INTERVAL_MS: Final = 20
+
+
+@dataclass(slots=True)
+class Buyer:
+    """One connection's buyer."""
+
+    link: Link
+    key: str
+    need_wh: int = 0
+
+
+class BuyerTable:
+    """The connected buyers of one battery, by connection."""
+
+    def __init__(self) -> None:
+        self._buyers: dict[Link, Buyer] = {}
+
+    def __len__(self) -> int:
+        return len(self._buyers)
+
+    def add(self, link: Link) -> None:
+        """A connection opened; its name is known once it has spoken."""
+        self._buyers[link] = Buyer(link, "")
+
+    def remove(self, link: Link) -> None:
+        """A connection closed."""
+        self._buyers.pop(link, None)
+
+    def heard(self, link: Link, *, peer: str, device_id: int) -> Buyer:
+        """Return the buyer behind a frame, named for reputation by signer, address, or (loopback) connection."""
+        buyer = self._buyers.get(link)
+        if buyer is None:
+            buyer = self._buyers[link] = Buyer(link, "")
+        if not buyer.key:
+            buyer.key = buyer_key(peer=peer, remote=link.remote, device_id=device_id)
+        return buyer
+
+    def links(self) -> list[Link]:
+        """Every open connection."""
+        return list(self._buyers)
+
+    def registered(self) -> Iterator[Buyer]:
+        """The buyers that asked for pushes on their connection."""
+        return (buyer for buyer in self._buyers.values() if buyer.link.registered)
+
+    def link_of(self, peer: str) -> Link | None:
+        """Return a connection of a peer, the newest if it has several."""
+        for link in reversed(self._buyers):
+            if link.peer == peer:
+                return link
+        return None
+
+    def smallest_regular_need_wh(self, reputation: ReputationBook) -> int | None:
+        """Return the smallest quantity a connected regular buyer last asked for; None when nobody did."""
+        needs = [b.need_wh for b in self._buyers.values() if b.need_wh > 0 and reputation.is_regular(b.key)]
+        return min(needs, default=None)
+
+
+def buyer_key(*, peer: str, remote: str, device_id: int) -> str:
+    """Name a buyer for reputation and limits (ETP section 2): signer, or address, or on loopback the connection."""
+    if peer.startswith("key:"):
+        return peer
+    host = remote.rsplit(":", 1)[0].strip("[]")
+    try:
+        loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = False
+    return f"{peer}/{device_id:016x}" if loopback else f"addr:{host}"
+
+
+class PushPacer:
+    """Runs a push round at once when the last is 20 ms old, else once when it is; never two for one change."""
+
+    def __init__(self, push_round: Callable[[], None]) -> None:
+        self._push_round = push_round
+        self._next_at_s = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def changed(self) -> None:
+        """The best set changed."""
+        if self._timer is not None:
+            return
+        loop = asyncio.get_running_loop()
+        now_s = loop.time()
+        if now_s >= self._next_at_s:
+            self._next_at_s = now_s + PUSH_INTERVAL_MS / 1_000
+            self._push_round()
+        else:
+            self._timer = loop.call_at(self._next_at_s, self._due)
+
+    def _due(self) -> None:
+        self._timer = None
+        self.changed()
+
+    def close(self) -> None:
+        """Forget what is due."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

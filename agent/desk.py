@@ -1,0 +1,272 @@
+"""The trading desk of one battery: what arrives from buyers, and what auction, awards and deliveries decide.
+
+It owns the connected buyers and their bids in hand; the lot belongs to `LotKeeper`, awards to `AwardBook`, trades to
+`Delivery`. Everything runs in callbacks of one event loop; bids of one wake-up are judged together (ETP section 6).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, NamedTuple
+
+from agent.award_book import AwardBook
+from agent.buyers import Buyer, BuyerTable, PushPacer
+from agent.lots import LotKeeper
+from etp.auction import Bid
+from etp.messages import FIRST_BATTERY_ID, Body, MessageType, ReasonCode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agent.awards import OpenAward
+    from agent.desk_ports import DeskPorts
+    from agent.offer import Offer
+    from etp.auction import Award, Lot, LotClosed, Refuse, Terms, Unconfirmed
+    from etp.connection import Received
+    from etp.io.link import Link
+
+
+class _InHand(NamedTuple):
+    """A bid before its answer, with what the answer needs."""
+
+    link: Link
+    buyer: str
+    signer: bytes | None
+    cause_ms: int
+
+
+class Desk:
+    """One battery's counter: implements `LinkHandler`, `LotListener` and `AwardListener`."""
+
+    def __init__(self, *, device_id: int, rule: str, price_cap_e4: int, ports: DeskPorts) -> None:
+        self._device_id = device_id
+        self._price_cap = price_cap_e4 / 10_000 + 1e-9
+        self._ports = ports
+        self._now_ms: Callable[[], int] = ports.now_ms
+        self._arrived: list[tuple[Link, Received]] = []
+        self._touched: dict[Link, None] | None = None
+        self._in_hand: dict[tuple[str, int], _InHand] = {}
+        self._last_id = FIRST_BATTERY_ID - 1
+        self._offer: Offer | None = None
+        self._pushes = PushPacer(self._push_round)
+        self.buyers = BuyerTable()
+        self.lots = LotKeeper(rule=rule, listener=self, lot_id=ports.lot_id, seed=ports.lot_seed, now_ms=ports.now_ms)
+        self.awards = AwardBook(
+            battery=ports.name, device_id=device_id, journal=ports.journal, listener=self, now_ms=ports.now_ms
+        )
+
+    def link_opened(self, link: Link) -> None:
+        """A buyer connected; signed peers introduce themselves inside their connections."""
+        self.buyers.add(link)
+
+    def link_closed(self, link: Link, reason: str) -> None:  # noqa: ARG002 - the connection has logged it
+        """Take the buyer's standing bid out; awards that an unsigned buyer can no longer confirm are void."""
+        self.buyers.remove(link)
+        for peer in {peer: None for (peer, _), bid in self._in_hand.items() if bid.link is link}:
+            self.lots.peer_gone(peer)
+        self.awards.link_gone(link, signed=link.signer is not None)
+
+    def frames_received(self, link: Link, frames: list[Received]) -> None:
+        """Answer queries at once; gather the bids of this wake-up; hand confirms and stops to their owners."""
+        for received in frames:
+            match received.body.message_type:
+                case MessageType.BID:
+                    if not self._arrived:
+                        asyncio.get_running_loop().call_soon(self._judge)
+                    self._arrived.append((link, received))
+                case MessageType.QUERY:
+                    self._answer_query(link, received)
+                case MessageType.BID_CONFIRM:
+                    self._confirm(link, received)
+                case MessageType.REGISTER:
+                    self._push(self.buyers.heard(link, peer=received.peer, device_id=received.body.device_id))
+                case MessageType.TERMINATE:
+                    self._ports.stop(received.peer, received.body.message_id)
+
+    def accept_sent(self, link: Link, body: Body, at_ms: int) -> None:
+        """The kernel has an Accept."""
+        self.awards.accept_sent(link.peer, body.message_id, at_ms)
+
+    def accept_late(self, link: Link, body: Body) -> None:
+        """An Accept missed its limit inside the outbox."""
+        self.awards.accept_late(link.peer, body.message_id)
+
+    def _judge(self) -> None:
+        arrived, self._arrived = self._arrived, []
+        self._touched = {}
+        now_ms = self._now_ms()
+        bids: list[Bid] = []
+        for link, received in arrived:
+            body = received.body
+            buyer = self.buyers.heard(link, peer=received.peer, device_id=body.device_id)
+            code = received.code or self._obstacle(buyer, body, now_ms)
+            if code:
+                self._reject(link, received, code)
+                continue
+            energy_wh = body.energy_wh
+            price_e4 = body.bid_price_e4
+            buyer.need_wh = energy_wh
+            key = (received.peer, body.message_id)
+            self._in_hand[key] = _InHand(link, buyer.key, received.signer, received.cause_ms)
+            self._ports.watch.bid_placed(received.peer, body.message_id, price_e4, energy_wh)
+            bids.append(Bid(*key, price_e4, energy_wh, self._ports.covers(received, energy_wh)))
+        if bids:
+            self.lots.bids(bids, now_ms)
+        touched, self._touched = self._touched, None
+        for link in touched or ():
+            link.flush()
+
+    def _obstacle(self, buyer: Buyer, body: Body, now_ms: int) -> int:
+        """Return the code that refuses a bid before the auction sees it: 9, 6, then 12, 11 or 3; 0 = none."""
+        if body.bid_price > self._price_cap:
+            return ReasonCode.MALFORMED
+        if self._ports.reputation.refuses(buyer.key, now_ms):
+            return ReasonCode.NOT_TRUSTED
+        if self._offer is None:
+            return ReasonCode.OFFLINE
+        return 0 if self._offer.code == ReasonCode.NO_LOT else self._offer.code
+
+    def _reject(self, link: Link, received: Received, code: int) -> None:
+        """Refuse a Bid or a Confirm that the auction or the award book never sees."""
+        body = received.body
+        now_ms = self._now_ms()
+        beat_e4 = self.lots.quote(received.peer, body.energy_wh, now_ms)
+        answer = Body.bid_reject(body.message_id, self._device_id, code=code, beat_e4=beat_e4)
+        self._answer(link, answer, received.cause_ms, received.reason)
+        if body.message_type == MessageType.BID:
+            self._ports.watch.bid_refused(received.peer, body.message_id, code, beat_e4, now_ms - received.cause_ms)
+
+    def _answer(self, link: Link, body: Body, cause_ms: int, reason: str) -> None:
+        """Answer at once, or with everything else that one wake-up of the loop has to say to this link."""
+        touched = self._touched
+        if touched is not None:
+            touched[link] = None
+        link.send(body, cause_ms=cause_ms, reason=reason, hold=touched is not None)
+
+    def _answer_query(self, link: Link, received: Received) -> None:
+        body = received.body
+        buyer = self.buyers.heard(link, peer=received.peer, device_id=body.device_id)
+        buyer.need_wh = body.energy_wh or buyer.need_wh
+        link.send(self.quotation(body.message_id, received.peer, body.energy_wh), cause_ms=received.cause_ms)
+
+    def _confirm(self, link: Link, received: Received) -> None:
+        code = received.code
+        if not code and not self._ports.acknowledge_again(link, received):
+            code = self.awards.confirm(link, received) or 0
+        if code:
+            self._reject(link, received, code)
+
+    def bid_refused(self, refusal: Refuse, now_ms: int) -> None:
+        """Answer a refused or beaten bid with the reason and the price to beat."""
+        peer, bid_id, code, beat_e4, least_wh = refusal
+        in_hand = self._in_hand.pop((peer, bid_id), None)
+        if in_hand is None:
+            return
+        link = in_hand.link
+        body = Body.bid_reject(bid_id, self._device_id, code=code, beat_e4=beat_e4)
+        reason = f"smallest quantity {least_wh / 1_000:.1f} kWh" if least_wh else ""
+        self._answer(link, body, in_hand.cause_ms, reason)
+        self._ports.watch.bid_refused(peer, bid_id, code, beat_e4, now_ms - in_hand.cause_ms)
+
+    def bid_abandoned(self, abandoned: Unconfirmed) -> None:
+        """A standing bid left with its connection: that counts like an award left unconfirmed."""
+        in_hand = self._in_hand.pop((abandoned.peer, abandoned.bid_id), None)
+        if in_hand is not None:
+            self._ports.blamed(in_hand.buyer)
+
+    def bid_awarded(self, award: Award) -> None:
+        """Put an award on its way to the disk."""
+        in_hand = self._in_hand.pop((award.peer, award.bid_id))
+        self.awards.add(
+            award, link=in_hand.link, buyer=in_hand.buyer, signer=in_hand.signer, asked_at_ms=in_hand.cause_ms
+        )
+        self._ports.watch.awarded(award, peers_pushed=sum(1 for _ in self.buyers.registered()))
+
+    def book_changed(self) -> None:
+        """Push, at the pace the protocol allows."""
+        self._pushes.changed()
+
+    def lot_opened(self, lot: Lot) -> None:
+        """Tell those who watch."""
+        self._ports.watch.lot_opened(lot)
+
+    def lot_closed(self, closed: LotClosed) -> None:
+        """See at once whether another lot can open."""
+        self._ports.watch.lot_closed(closed)
+        asyncio.get_running_loop().call_soon(self._ports.reconsider)
+        self._pushes.changed()
+
+    def award_offered(self, award: OpenAward) -> None:
+        """Tell those who watch."""
+        self._ports.watch.accepted(award)
+
+    def award_voided(self, award: OpenAward, code: int, *, blame: bool) -> None:
+        """Give the quantity back to the lot; a buyer to blame is refused for a while."""
+        if blame:
+            self._ports.blamed(award.deal.buyer)
+        self.lots.voided(*award.key, blame=blame)
+        self._ports.watch.voided(award, code)
+        self._ports.reconsider()
+
+    def award_confirmed(self, award: OpenAward, confirmed_seq: int) -> None:
+        """A trade exists: it is acknowledged and delivered."""
+        self.lots.confirmed(*award.key)
+        self._ports.begin(award, confirmed_seq)
+
+    def present(self, offer: Offer, terms: Terms) -> None:
+        """Take what may be sold now; void awards that the battery can no longer keep."""
+        changed = self._offer is None or self._offer.code != offer.code
+        self._offer = offer
+        if offer.code in {ReasonCode.FAULT, ReasonCode.OFFLINE}:
+            self.awards.void_all(ReasonCode.FAULT)
+        elif offer.short_wh:
+            self.awards.void_newest(offer.short_wh)
+        self.lots.offer(offer, terms)
+        if changed:
+            self._pushes.changed()
+
+    def quotation(self, message_id: int, peer: str, energy_wh: int, *, own_e4: int = 0) -> Body:
+        """Return a QueryResponse for a quantity (0 = the whole lot)."""
+        view = self._ports.view()
+        lot_wh, lot_power_w = self.lots.open_lot()
+        code = self._offer.code if self._offer else ReasonCode.OFFLINE
+        return Body.query_response(
+            message_id,
+            self._device_id,
+            beat_e4=self.lots.quote(peer, energy_wh, self._now_ms()),
+            own_e4=own_e4,
+            usable_wh=view.uncommitted_wh,
+            lot_wh=lot_wh,
+            lot_power_w=-lot_power_w,
+            remaining_wh=view.remaining_wh,
+            voltage_mv=view.voltage_mv,
+            health=view.health,
+            code=ReasonCode.NONE if lot_wh else code or ReasonCode.NO_LOT,
+        )
+
+    def broadcast(self, make: Callable[[int], Body], *, registered_only: bool = False) -> None:
+        """Send a frame of our own to every connected (or every registered) buyer, each under a fresh id."""
+        for link in self.buyers.links():
+            if link.registered or not registered_only:
+                link.send(make(self.next_id()))
+                link.flush()
+
+    def next_id(self) -> int:
+        """Return a fresh id for a frame that this battery originates."""
+        self._last_id += 1
+        return self._last_id
+
+    def close(self) -> None:
+        """Stop the timers; connections are the server's to close."""
+        self._pushes.close()
+        self.lots.close()
+
+    def _push_round(self) -> None:
+        for buyer in list(self.buyers.registered()):
+            self._push(buyer)
+
+    def _push(self, buyer: Buyer) -> None:
+        peer = buyer.link.peer
+        own_e4 = self.lots.own_price(peer)
+        buyer.link.send(self.quotation(self.next_id(), peer, buyer.need_wh, own_e4=own_e4))
+        buyer.link.flush()

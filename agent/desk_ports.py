@@ -1,0 +1,100 @@
+"""What a desk needs from the battery it sells for: the seam between trading and the rest of the agent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from agent.awards import OpenAward
+    from agent.journal import Journal
+    from agent.reputation import ReputationBook
+    from etp.auction import Award, Lot, LotClosed
+    from etp.connection import Received
+    from etp.io.link import Link
+
+
+class BatteryView(NamedTuple):
+    """What quotations tell of the battery: energy above the floor less promises, stored energy, voltage, health."""
+
+    uncommitted_wh: int
+    remaining_wh: int
+    voltage_mv: int
+    health: int
+
+
+class Watch(Protocol):
+    """Who is told what happens, for logs, metrics and the control socket; nothing depends on it."""
+
+    def lot_opened(self, lot: Lot) -> None:
+        """A lot is on offer."""
+
+    def lot_closed(self, closed: LotClosed) -> None:
+        """A lot is over."""
+
+    def bid_placed(self, peer: str, bid_id: int, price_e4: int, energy_wh: int) -> None:
+        """A bid reached the auction."""
+
+    def bid_refused(self, peer: str, bid_id: int, code: int, beat_e4: int, waited_ms: int) -> None:
+        """A bid was answered with a BidReject."""
+
+    def awarded(self, award: Award, peers_pushed: int) -> None:
+        """The auction awarded a bid."""
+
+    def accepted(self, award: OpenAward) -> None:
+        """An Accept was handed to the kernel."""
+
+    def voided(self, award: OpenAward, code: int) -> None:
+        """An award fell through."""
+
+
+class DeskPorts(Protocol):
+    """The battery behind a desk."""
+
+    name: str
+    journal: Journal
+    reputation: ReputationBook
+
+    @property
+    def watch(self) -> Watch:
+        """Who is told."""
+        ...
+
+    def now_ms(self) -> int:
+        """Return monotonic ms of the event loop."""
+        ...
+
+    def lot_id(self, energy_wh: int, power_w: int) -> int | None:
+        """Journal a lot and return its id, the record's sequence number; None when the journal takes nothing."""
+        ...
+
+    def lot_seed(self) -> bytes:
+        """Return 32 bytes that order bids of one instant."""
+        ...
+
+    def covers(self, received: Received, energy_wh: int) -> bool:
+        """Whether the buyer's collateral carries the bid."""
+        ...
+
+    def view(self) -> BatteryView:
+        """Return what quotations tell of the battery."""
+        ...
+
+    def reconsider(self) -> None:
+        """Something freed or took energy or power: work out the offer again and present it."""
+        ...
+
+    def blamed(self, buyer: str) -> None:
+        """A buyer let an award or a standing bid lapse."""
+        ...
+
+    def begin(self, award: OpenAward, confirmed_seq: int) -> None:
+        """A trade exists: acknowledge it and deliver."""
+        ...
+
+    def acknowledge_again(self, link: Link, received: Received) -> bool:
+        """Acknowledge a Confirm of a trade that exists already; False when it does not."""
+        ...
+
+    def stop(self, peer: str, bid_id: int) -> None:
+        """The buyer ends its delivery."""
+        ...

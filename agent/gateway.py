@@ -1,0 +1,175 @@
+"""The agent's process: brings journal, batteries, desks, control socket and supervision up, and down again.
+
+Order of start: journal and its replay, then what an earlier start has left, then the devices, then the doors. Order of
+stop: no new lots, the batteries released, the doors closed, the journal last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from agent import records
+from agent.books import books_of, restart_voids
+from agent.books_types import Books
+from agent.control import ControlServer
+from agent.events import EventHub
+from agent.journal import Journal
+from agent.journal_errors import JournalCorrupt, JournalError, JournalReadOnly
+from agent.logs import get_logger
+from agent.loop_lag import LoopLag
+from agent.metrics import Metrics
+from agent.records import Kind
+from agent.site_control import OwnerDesk
+from agent.storefront import Storefront
+from agent.supervisor import Supervisor
+from etp.io.pollclock import PollClock
+from etp.messages import ReasonCode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agent.config_values import Site
+    from agent.supervisor import Crash
+    from agent.surroundings import Surroundings
+
+METRICS_EVERY_S = 10.0
+_log = get_logger("agent")
+
+
+class Gateway:
+    """One agent: `start`, then `stop`."""
+
+    def __init__(self, site: Site, around: Surroundings, *, beat: Callable[[], None] = lambda: None) -> None:
+        self.site = site
+        self.hub = EventHub(around.wall_ms)
+        self.metrics = Metrics()
+        self.fronts: dict[str, Storefront] = {}
+        self._around = around
+        self._beat = beat
+        self._journal: Journal | None = None
+        self._supervisor = Supervisor(stop_selling=self._stop_selling, report=self._report)
+        self._lag = LoopLag(lambda lag_ms: _log.warning("loop blocked", lag_ms=lag_ms))
+        self._control: ControlServer | None = None
+        self.endpoints: dict[str, str] = {}
+
+    @property
+    def journal(self) -> Journal:
+        """The journal; open between `start` and `stop`."""
+        if self._journal is None:
+            raise RuntimeError("the gateway has not started")
+        return self._journal
+
+    async def start(self, *, control: bool = True) -> None:
+        """Open everything and sell. Raises JournalBusy, ListenError or ControlError with what to do about it."""
+        journal = self._journal = self._open_journal()
+        books = self._replay(journal)
+        clock = PollClock(asyncio.get_running_loop())
+        for battery_site in self.site.batteries:
+            front = Storefront(
+                battery_site,
+                self.site,
+                around=self._around,
+                journal=journal,
+                hub=self.hub,
+                metrics=self.metrics,
+                poll_clock=clock,
+                beat=self._beat,
+            )
+            self.fronts[front.name] = front
+            front.restore(books.get(front.name, Books(battery=front.name)))
+        journal.on_failure = self._journal_failed
+        if journal.failed is not None:
+            self._journal_failed(journal.failed)
+        for front in self.fronts.values():
+            front.port = await front.server.start(self.site.network.listen, front.site.port)
+            self.endpoints[front.name] = f"{self.site.network.listen}:{front.port}"
+            self._supervisor.start(f"{front.name}.battery", front.battery.run)
+            self._supervisor.start(f"{front.name}.delivery", front.delivery.run)
+            self._supervisor.start(f"{front.name}.reports", front.seller.report)
+        self._supervisor.start("metrics", self._publish_metrics)
+        self._lag.start()
+        if control:
+            self._control = ControlServer(self.site.control_socket, self.owner_desk(), self.hub)
+            await self._control.start()
+
+    async def stop(self, reason: str = "the agent stops") -> list[str]:
+        """Release the batteries and close; return what could not be done, in words."""
+        for front in self.fronts.values():
+            front.seller.block("stopping", reason)
+        reports = await asyncio.gather(
+            *(front.delivery.stop_all(ReasonCode.WITHDRAWN, reason) for front in self.fronts.values())
+        )
+        troubles = [
+            f"{name}: {report.reason}" for name, report in zip(self.fronts, reports, strict=True) if not report.released
+        ]
+        for front in self.fronts.values():
+            await front.server.close(reason)
+            front.seller.desk.close()
+        if self._control is not None:
+            await self._control.close()
+        self._lag.stop()
+        troubles += [f"task {name} did not end" for name in await self._supervisor.close()]
+        if self._journal is not None:
+            await self._journal.close()
+        return troubles
+
+    def owner_desk(self) -> OwnerDesk:
+        """Return the owner's side of this agent."""
+        return OwnerDesk(
+            site=self.site.name,
+            version=version("wattbid"),
+            sellers={name: front.seller for name, front in self.fronts.items()},
+            pricing={name: front.pricing for name, front in self.fronts.items()},
+            endpoints=self.endpoints,
+            metrics=self.metrics,
+            lag=self._lag,
+            supervisor=self._supervisor,
+            wall_ms=self._around.wall_ms,
+        )
+
+    def _open_journal(self) -> Journal:
+        """Open the journal for writing; one that cannot be written to is read, and nothing is sold."""
+        storage = self.site.storage
+        try:
+            return Journal.open(
+                storage.journal,
+                executor=self._around.journal_executor(),
+                wall_ms=self._around.wall_ms,
+                max_bytes=storage.journal_max_bytes,
+            )
+        except (JournalCorrupt, JournalReadOnly) as error:
+            _log.error("journal cannot be used", reason=str(error))
+            return Journal.open_read_only(storage.journal, wall_ms=self._around.wall_ms, why=error)
+
+    def _replay(self, journal: Journal) -> dict[str, Books]:
+        """Return the books and void what the last run left open (ETP section 7)."""
+        books = books_of(journal.replay())
+        if journal.failed is not None:
+            return books
+        epoch = uuid.UUID(bytes=self._around.random_bytes(16), version=4)
+        journal.append("", Kind.EPOCH, records.epoch(epoch_id=str(epoch), release=version("wattbid")))
+        for name, book in books.items():
+            for record in restart_voids(book):
+                journal.append(name, Kind.VOID, record)
+        return books
+
+    def _journal_failed(self, error: JournalError) -> None:
+        """Sell nothing more; reading, reporting and releasing go on."""
+        for front in self.fronts.values():
+            front.seller.block("journal", str(error))
+
+    def _stop_selling(self, reason: str) -> None:
+        for front in self.fronts.values():
+            front.seller.block("supervisor", reason)
+
+    def _report(self, crash: Crash) -> None:
+        _log.error("task crashed", **crash._asdict())
+        self.hub.publish("alarm", battery="", alarm=f"task {crash.task}", reason=crash.error, raised=True)
+
+    async def _publish_metrics(self) -> None:
+        while True:
+            await asyncio.sleep(METRICS_EVERY_S)
+            self.hub.publish("metrics", **self.metrics.summary())

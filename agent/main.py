@@ -1,0 +1,95 @@
+"""The agent as a process: real devices, real disk, real clock; signals end it, and the last thing it does is release."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+from functools import partial
+from typing import TYPE_CHECKING
+
+import uvloop
+
+from agent.clock import is_kernel_synchronised, wall_ms
+from agent.gateway import Gateway
+from agent.journal_executor import ThreadExecutor
+from agent.logs import get_logger
+from agent.notify import Notifier
+from agent.surroundings import Surroundings
+from drivers.open import Lines, open_battery
+from drivers.options import Options
+from settlement.keys import IdentityKey
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agent.config_values import BatterySite, Site
+    from drivers.device import Battery
+    from etp.auth import Signer
+
+_log = get_logger("agent")
+
+
+def run_agent(site: Site, *, ready: Callable[[str], None]) -> int:
+    """Sell until SIGTERM or SIGINT; `ready` gets the line that names every port. Return the exit status.
+
+    Raises JournalBusy, ListenError, ControlError, KeyFileError: nothing was sold, and the text says what to do.
+    """
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(site, ready))
+
+
+async def _serve(site: Site, ready: Callable[[str], None]) -> int:
+    loop = asyncio.get_running_loop()
+    notifier = Notifier(os.environ)
+    gateway = Gateway(site, _surroundings(site), beat=lambda: notifier.alive(int(loop.time() * 1_000)))
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    try:
+        await gateway.start()
+        line = _ready_line(gateway)
+        ready(line)
+        notifier.ready(line)
+        await ended.wait()
+    finally:
+        notifier.stopping("releasing the batteries")
+        troubles = await gateway.stop()
+        notifier.close()
+    for trouble in troubles:
+        _log.error("not stopped cleanly", reason=trouble)
+    return 1 if troubles else 0
+
+
+def _ready_line(gateway: Gateway) -> str:
+    doors = " ".join(f"{name}={endpoint}" for name, endpoint in gateway.endpoints.items())
+    return f"ready {doors} control={gateway.site.control_socket}"
+
+
+def _surroundings(site: Site) -> Surroundings:
+    return Surroundings(
+        open_battery=partial(_open_battery, Lines()),
+        journal_executor=ThreadExecutor,
+        signer=_signer,
+        wall_ms=wall_ms,
+        random_bytes=secrets.token_bytes,
+        clock_trusted=(lambda: True) if site.clock == "system" else is_kernel_synchronised,
+    )
+
+
+def _signer(battery: BatterySite) -> Signer:
+    return IdentityKey.from_file(battery.root_file)
+
+
+def _open_battery(lines: Lines, battery: BatterySite, site: Site) -> Battery:
+    options = Options(
+        capacity_wh=battery.capacity_wh,
+        min_power_w=battery.min_power_w,
+        efficiency_permille=battery.efficiency_permille,
+        state_age_max_ms=site.state_age_max_ms,
+        time_lapse=site.time_lapse,
+    )
+    return open_battery(
+        battery.address, name=battery.name, unit=battery.unit, family=battery.driver, options=options, lines=lines
+    )

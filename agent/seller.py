@@ -1,0 +1,312 @@
+"""One battery that sells: binds device, desk, delivery, pricing and journal, and decides what is on offer.
+
+It is the desk's `DeskPorts` and the delivery's listener. State it owns: whether and why selling is stopped, and whether
+buyers have been told of a failure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from agent import energy, records
+from agent.desk import Desk
+from agent.desk_ports import BatteryView
+from agent.journal_errors import JournalError
+from agent.offer import Offer, Promises, offer_of
+from agent.records import Kind
+from agent.reputation import ReputationBook
+from agent.trades import Trade
+from etp.messages import Body, ReasonCode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agent.awards import OpenAward
+    from agent.delivery import Delivery
+    from agent.guardrails import Guardrails
+    from agent.journal import Journal
+    from agent.offer import SellingLimits
+    from agent.pricing import OwnerReserve
+    from agent.trades import Delivered
+    from agent.watch import BatteryWatch
+    from drivers.device import Battery, BatteryState
+    from etp.auction import Terms
+    from etp.connection import Received
+    from etp.io.link import Link
+
+STATUS_EVERY_S = 5.0
+
+
+class Seller:
+    """One battery's business."""
+
+    def __init__(
+        self,
+        *,
+        battery: Battery,
+        journal: Journal,
+        pricing: OwnerReserve,
+        limits: SellingLimits,
+        rules: Guardrails,
+        watch: BatteryWatch,
+        terms_of: Callable[[int], Terms],
+        device_id: int,
+        rule: str,
+        price_cap_e4: int,
+        reputation_floor: int,
+        time_lapse: int,
+        lot_seed: Callable[[], bytes],
+        wall_ms: Callable[[], int],
+    ) -> None:
+        self.name = battery.name
+        self.journal = journal
+        self.reputation = ReputationBook(score_floor=reputation_floor)
+        self.watch = watch
+        self.lot_seed = lot_seed
+        self.on_failure: Callable[[Body], None] = lambda _body: None
+        self._battery = battery
+        self._pricing = pricing
+        self._limits = limits
+        self._rules = rules
+        self._terms_of = terms_of
+        self._device_id = device_id
+        self._time_lapse = time_lapse
+        self._wall_ms = wall_ms
+        self._delivery: Delivery | None = None
+        self._stopped: dict[str, str] = {}
+        self._failing = False
+        self._links: dict[tuple[str, int], Link] = {}
+        self.offer = Offer(code=ReasonCode.OFFLINE, reason="the battery has not answered yet")
+        self.desk = Desk(device_id=device_id, rule=rule, price_cap_e4=price_cap_e4, ports=self)
+
+    def attach(self, delivery: Delivery) -> None:
+        """Take the delivery that serves this battery's trades; both know each other from here on."""
+        self._delivery = delivery
+        self._battery.on_change(self._battery_changed)
+
+    @property
+    def delivery(self) -> Delivery:
+        """The delivery of this battery's trades."""
+        if self._delivery is None:
+            raise RuntimeError(f"{self.name}: no delivery attached")
+        return self._delivery
+
+    # DeskPorts
+
+    def now_ms(self) -> int:
+        """Return monotonic ms of the event loop."""
+        return int(asyncio.get_running_loop().time() * 1_000)
+
+    def lot_id(self, energy_wh: int, power_w: int) -> int | None:
+        """Journal a lot and return its id; None when the journal takes nothing."""
+        terms = self.terms()
+        record = records.lot_opened(
+            energy_wh=energy_wh,
+            power_w=power_w,
+            reserve_e4=terms.reserve_e4,
+            increment_e4=terms.increment_e4,
+            standing_ms=terms.standing_ms,
+            rule=self.desk.lots.state.rule.name,
+        )
+        try:
+            return self.journal.append(self.name, Kind.LOT_OPENED, record)[0]
+        except JournalError:
+            return None
+
+    def covers(self, received: Received, energy_wh: int) -> bool:  # noqa: ARG002 - the seam for collateral
+        """Every bid is covered while trades are not settled on a ledger."""
+        return True
+
+    def view(self) -> BatteryView:
+        """Return what quotations tell of the battery."""
+        state = self.state()
+        info = self._battery.info
+        stored_wh = state.soc_permille.value * info.capacity_wh // 1_000 if info and state.soc_permille else 0
+        return BatteryView(
+            uncommitted_wh=max(0, self.offer.usable_wh - self.promises().energy_wh),
+            remaining_wh=stored_wh,
+            voltage_mv=state.voltage_mv.value if state.voltage_mv else 0,
+            health=energy.health_of(state.soh_permille.value if state.soh_permille else None),
+        )
+
+    def reconsider(self) -> None:
+        """Work out what may be sold now and present it."""
+        self.offer = offer_of(
+            self._battery.state,
+            self._battery.info,
+            limits=self._limits,
+            rules=self._rules,
+            promises=self.promises(),
+            stopped=next(iter(self._stopped.values()), ""),
+            trouble=self.delivery.obstacle(),
+            smallest_need_wh=self.desk.buyers.smallest_regular_need_wh(self.reputation),
+            now_ms=self.now_ms(),
+        )
+        self.desk.present(self.offer, self.terms())
+        self._tell_of_failure()
+
+    def blamed(self, buyer: str) -> None:
+        """A buyer let an award or a standing bid lapse."""
+        self.reputation.left_unconfirmed(buyer, self.now_ms())
+        self._journal_reputation(buyer)
+
+    def begin(self, award: OpenAward, confirmed_seq: int) -> None:  # noqa: ARG002 - the trade names its award
+        """A trade exists: acknowledge it and deliver."""
+        deal = award.deal
+        window_s = energy.window_s(deal.energy_wh, deal.power_w)
+        trade = Trade.of_deal(
+            deal,
+            battery=self.name,
+            award_seq=award.seq,
+            confirmed_wall_ms=self._wall_ms(),
+            window_ms=energy.window_ms(window_s, self._time_lapse),
+            confirmed_at_ms=award.confirmed_at_ms,
+        )
+        self._links[trade.key] = award.link
+        self.delivery.start(trade)
+        self._acknowledge(award.link, trade.bid_id, 0)
+        self.reputation.confirmed(deal.buyer, self.now_ms())
+        self._journal_reputation(deal.buyer)
+        self.watch.confirmed(trade)
+        self.reconsider()
+
+    def acknowledge_again(self, link: Link, received: Received) -> bool:
+        """Acknowledge the Confirm of a running trade again; False when there is no such trade."""
+        for active in self.delivery.active:
+            trade = active.trade
+            if trade.key != (received.peer, received.body.message_id):
+                continue
+            same = received.body.sale_price_e4 == trade.price_e4 and received.body.energy_wh == trade.energy_wh
+            if same:
+                self._links[trade.key] = link
+                self._acknowledge(link, trade.bid_id, active.delivered_wh)
+            return same
+        return False
+
+    def stop(self, peer: str, bid_id: int) -> None:
+        """The buyer ends its delivery: it pays what was delivered."""
+        self.delivery.stop(peer, bid_id, ReasonCode.NONE, "stopped by the buyer")
+
+    # DeliveryListener
+
+    def delivery_started(self, trade: Trade, first_setpoint_at_ms: int) -> None:
+        """The first setpoint frame for a trade is on the wire."""
+        self.watch.delivery_started(trade, first_setpoint_at_ms)
+
+    def delivery_progress(self, trade: Trade, delivered_wh: int) -> None:
+        """Energy left the battery for a trade."""
+        self.watch.delivery_progress(trade, delivered_wh)
+
+    def delivery_ended(self, delivered: Delivered) -> None:
+        """A trade is over: tell its buyer how much it got and why it ended."""
+        trade = delivered.trade
+        link = self.desk.buyers.link_of(trade.peer) or self._links.get(trade.key)
+        self._links.pop(trade.key, None)
+        if link is not None:
+            link.send(
+                Body.terminate(trade.bid_id, self._device_id, code=delivered.code, delivered_wh=delivered.delivered_wh)
+            )
+            link.flush()
+        self.watch.delivery_ended(delivered)
+        self.reconsider()
+
+    def delivery_alarm(self, name: str, reason: str, *, raised: bool, blocks_selling: bool) -> None:
+        """The battery did not do what it was told, or does again; `Delivery.obstacle` says what that forbids."""
+        self.watch.alarm(name, reason, raised=raised, blocks_selling=blocks_selling)
+        self.reconsider()
+
+    # the owner
+
+    def block(self, cause: str, reason: str) -> None:
+        """Stop selling for a named cause; confirmed trades go on."""
+        if cause not in self._stopped:
+            self._stopped[cause] = reason
+            self.watch.alarm(cause, reason, raised=True)
+        self.reconsider()
+
+    def unblock(self, cause: str) -> None:
+        """A cause to stop selling has gone."""
+        if self._stopped.pop(cause, None) is not None:
+            self.watch.alarm(cause, "", raised=False)
+        self.reconsider()
+
+    @property
+    def stopped(self) -> dict[str, str]:
+        """Why selling is stopped: cause and words for people."""
+        return dict(self._stopped)
+
+    def promises(self) -> Promises:
+        """Return what open awards and running trades still owe."""
+        awards = self.desk.awards
+        return Promises(
+            energy_wh=awards.energy_wh + self.delivery.committed_wh,
+            power_w=awards.power_w + self.delivery.granted_w + self.delivery.baseline_w,
+        )
+
+    async def report(self) -> None:
+        """Send BESSStatus every 5 s to the buyers of running trades and to those who registered (ETP section 7)."""
+        while True:
+            await asyncio.sleep(STATUS_EVERY_S)
+            for active in self.delivery.active:
+                link = self._links.get(active.trade.key)
+                if link is not None:
+                    self._acknowledge(link, active.trade.bid_id, active.delivered_wh)
+            self.desk.broadcast(lambda message_id: self._status(message_id, 0), registered_only=True)
+
+    def _acknowledge(self, link: Link, bid_id: int, delivered_wh: int) -> None:
+        link.send(self._status(bid_id, delivered_wh))
+        link.flush()
+
+    def _status(self, message_id: int, delivered_wh: int) -> Body:
+        view = self.view()
+        power = self.state().power_w
+        return Body.bess_status(
+            message_id,
+            self._device_id,
+            delivered_wh=delivered_wh,
+            remaining_wh=view.remaining_wh,
+            health=view.health,
+            voltage_mv=view.voltage_mv,
+            power_w=power.value if power else 0,
+        )
+
+    def _battery_changed(self, _state: BatteryState) -> None:
+        self.reconsider()
+
+    def _tell_of_failure(self) -> None:
+        """DeviceFailure goes out once when a fault or loss begins (ETP section 7)."""
+        failing = self.offer.code in {ReasonCode.FAULT, ReasonCode.OFFLINE}
+        if failing == self._failing:
+            return
+        self._failing = failing
+        if self._battery.info is None:
+            return
+        self.watch.alarm("battery", self.offer.reason, raised=failing)
+        if failing:
+            self.desk.broadcast(lambda message_id: Body.device_failure(message_id, self._device_id))
+            self.on_failure(Body.device_failure(self.desk.next_id(), self._device_id))
+
+    def state(self) -> BatteryState:
+        """Return what is known of the battery now, stale values left out."""
+        return self._battery.state.fresh(self.now_ms(), self._rules.state_age_max_ms)
+
+    def terms(self) -> Terms:
+        """Return the terms a lot would open with now."""
+        soc = self.state().soc_permille
+        return self._terms_of(self._pricing.reserve_e4(soc.value if soc else None, self._wall_ms()))
+
+    def _journal_reputation(self, buyer: str) -> None:
+        standing = self.reputation.standing(buyer)
+        blocked_ms = max(0, standing.blocked_until_ms - self.now_ms())
+        record = records.reputation(
+            buyer=buyer,
+            score=standing.score,
+            trades=standing.trades,
+            next_penalty_ms=standing.next_penalty_ms,
+            blocked_until_wall_ms=self._wall_ms() + blocked_ms if blocked_ms else 0,
+        )
+        try:
+            self.journal.append(self.name, Kind.REPUTATION, record)
+        except JournalError:
+            self.watch.alarm("journal", "reputation not written", raised=True)

@@ -1,0 +1,159 @@
+"""One battery's doors: its seller, its delivery, its TCP server and its announcements, made from the site file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agent.delivery import Delivery
+from agent.delivery_ports import DeliveryRules
+from agent.guardrails import Guardrails
+from agent.offer import SellingLimits
+from agent.pricing import OwnerReserve
+from agent.reputation import Standing
+from agent.seller import Seller
+from agent.site_control import CONTRADICTION, OWNER
+from agent.watch import BatteryWatch
+from etp.auction import Shield, Terms
+from etp.auth import AuthPolicy
+from etp.connection import Role
+from etp.io.maker import ConnectionMaker
+from etp.io.server import EtpServer
+from settlement.keys import device_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agent.books_types import Books
+    from agent.config_values import BatterySite, Site
+    from agent.events import EventHub
+    from agent.journal import Journal
+    from agent.metrics import Metrics
+    from agent.surroundings import Surroundings
+    from etp.io.pollclock import PollClock
+
+
+class Storefront:
+    """Everything of one battery."""
+
+    def __init__(
+        self,
+        battery_site: BatterySite,
+        site: Site,
+        *,
+        around: Surroundings,
+        journal: Journal,
+        hub: EventHub,
+        metrics: Metrics,
+        poll_clock: PollClock,
+        beat: Callable[[], None],
+    ) -> None:
+        self.site = battery_site
+        self.name = battery_site.name
+        self.battery = around.open_battery(battery_site, site)
+        self.pricing = OwnerReserve(battery_site.reserve, minimum_e4=battery_site.reserve_min_e4)
+        self.port = 0
+        self._around = around
+        signer = around.signer(battery_site)
+        rules = Guardrails(
+            temp_min_dc=battery_site.temp_min_dc,
+            temp_max_dc=battery_site.temp_max_dc,
+            state_age_max_ms=site.state_age_max_ms,
+        )
+        self.seller = Seller(
+            battery=self.battery,
+            journal=journal,
+            pricing=self.pricing,
+            limits=_selling_limits(battery_site),
+            rules=rules,
+            watch=BatteryWatch(self.name, hub=hub, metrics=metrics, wall_ms=around.wall_ms),
+            terms_of=_terms_maker(battery_site),
+            device_id=device_id(signer.public_key),
+            rule=battery_site.rule,
+            price_cap_e4=battery_site.price_cap_e4,
+            reputation_floor=battery_site.reputation_floor,
+            time_lapse=site.time_lapse,
+            lot_seed=lambda: around.random_bytes(32),
+            wall_ms=around.wall_ms,
+        )
+        self.delivery = Delivery(
+            self.battery,
+            journal,
+            self.name,
+            rules=DeliveryRules(
+                floor_permille=battery_site.floor_permille,
+                capacity_wh=battery_site.capacity_wh,
+                efficiency_permille=battery_site.efficiency_permille,
+                max_power_w=battery_site.max_power_w,
+                time_lapse=site.time_lapse,
+                guardrails=rules,
+            ),
+            listener=self.seller,
+            wall_ms=around.wall_ms,
+            beat=beat,
+        )
+        self.seller.attach(self.delivery)
+        self.maker = ConnectionMaker(
+            role=Role.BATTERY,
+            device_id=device_id(signer.public_key),
+            policy=AuthPolicy(peers=site.network.peers, trusted=site.network.trusted_peers, signer=signer),
+            limits=site.limits,
+            wall_ms=around.wall_ms,
+        )
+        self.server = EtpServer(handler=self.seller.desk, maker=self.maker, clock=poll_clock)
+
+    def restore(self, books: Books) -> None:
+        """Take on what an earlier start has left: trades, take-over, reputations, shield, the owner's orders."""
+        now_ms = self.seller.now_ms()
+        wall_ms = self._around.wall_ms()
+        for buyer, booked in books.standings.items():
+            self.seller.reputation.restore(
+                buyer,
+                Standing(
+                    score=booked.score,
+                    seen_ms=now_ms - max(0, wall_ms - booked.at_wall_ms),
+                    blocked_until_ms=now_ms + max(0, booked.blocked_until_wall_ms - wall_ms),
+                    next_penalty_ms=booked.next_penalty_ms,
+                    trades=booked.trades,
+                ),
+            )
+        if books.shield is not None and books.shield.until_wall_ms > wall_ms:
+            until_ms = now_ms + books.shield.until_wall_ms - wall_ms
+            self.seller.desk.lots.restore_shield(Shield(books.shield.price_e4, until_ms))
+        if books.reserve_e4 is not None:
+            self.pricing.set(max(books.reserve_e4, self.site.reserve_min_e4))
+        self.delivery.reconcile(books)
+        if books.stopped:
+            self.seller.block(OWNER, "stopped by the owner before the last start")
+        if books.contradictions:
+            self.seller.block(CONTRADICTION, f"the journal contradicts itself: {books.contradictions[0]}")
+
+
+def _selling_limits(site: BatterySite) -> SellingLimits:
+    return SellingLimits(
+        floor_permille=site.floor_permille,
+        share_permille=site.share_permille,
+        lot_wh=site.lot_wh,
+        max_power_w=site.max_power_w,
+        min_power_w=site.min_power_w,
+        capacity_wh=site.capacity_wh,
+        efficiency_permille=site.efficiency_permille,
+    )
+
+
+def _terms_maker(site: BatterySite) -> Callable[[int], Terms]:
+    """Return the terms at a reserve; built once per reserve, because it rarely changes."""
+    known: dict[int, Terms] = {}
+
+    def terms(reserve_e4: int) -> Terms:
+        made = known.get(reserve_e4)
+        if made is None:
+            known.clear()
+            made = known[reserve_e4] = Terms(
+                reserve_e4=reserve_e4,
+                increment_e4=site.increment_e4,
+                standing_ms=site.standing_ms,
+                price_cap_e4=max(site.price_cap_e4, reserve_e4),
+            )
+        return made
+
+    return terms

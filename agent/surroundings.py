@@ -1,0 +1,26 @@
+"""What an agent takes from the machine it runs on, and a simulation replaces: devices, disk, time of day, chance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agent.config_values import BatterySite, Site
+    from agent.journal_executor import JournalExecutor
+    from drivers.device import Battery
+    from etp.auth import Signer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """Each field makes or returns one part. `clock_trusted` says whether the time of day may be signed."""
+
+    open_battery: Callable[[BatterySite, Site], Battery]
+    journal_executor: Callable[[], JournalExecutor]
+    signer: Callable[[BatterySite], Signer]
+    wall_ms: Callable[[], int]
+    random_bytes: Callable[[int], bytes]
+    clock_trusted: Callable[[], bool]

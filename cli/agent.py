@@ -1,0 +1,43 @@
+"""`wattbid agent`: sell the energy of the batteries in a site file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def agent(
+    site: Annotated[Path, typer.Option("--site", help="The site file (TOML); see docs/site-file.md.")],
+    log: Annotated[str, typer.Option(help="What to log: debug, info, warning, error.")] = "info",
+    log_format: Annotated[str, typer.Option(help="How to log: console or json.")] = "console",
+) -> None:
+    """Sell the energy of the batteries in a site file until SIGTERM or Ctrl-C; the last act is the release."""
+    from agent.clock import wall_ms  # noqa: PLC0415 - the agent's imports are the agent's alone
+    from agent.config import SiteError, load_site  # noqa: PLC0415
+    from agent.errors import AgentError  # noqa: PLC0415
+    from agent.journal_errors import JournalError  # noqa: PLC0415
+    from agent.logs import setup  # noqa: PLC0415
+    from agent.main import run_agent  # noqa: PLC0415
+    from drivers.errors import DeviceError  # noqa: PLC0415
+    from etp.errors import EtpError  # noqa: PLC0415
+    from settlement.errors import SettlementError  # noqa: PLC0415
+
+    try:
+        settings = load_site(site)
+    except SiteError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+    sink = setup(wall_ms=wall_ms, level=log, style=log_format)
+    try:
+        status = run_agent(settings, ready=lambda line: typer.echo(line))
+    except (AgentError, JournalError, DeviceError, EtpError, SettlementError) as error:
+        typer.echo(f"wattbid agent: {error}", err=True)
+        raise typer.Exit(1) from error
+    finally:
+        sink.close()
+    raise typer.Exit(status)
