@@ -1,4 +1,4 @@
-"""The agent as a process: real devices, real disk, real clock; signals end it, and the last thing it does is release."""
+"""The agent as a process: real devices, real disk, real clock; its last act is the release."""
 
 from __future__ import annotations
 

@@ -71,8 +71,8 @@ def offer_of(
 ) -> Offer:
     """Return what may be offered; an absent value that selling needs makes the battery stale, never a guess.
 
-    `stopped` says why the owner (or a failed part of the gateway) stopped selling, "" when nobody did; `trouble` is what
-    deliveries hold against this battery.
+    `stopped` says why the owner (or a failed part of the gateway) stopped selling, "" when nobody did; `trouble` is
+    what deliveries hold against this battery.
     """
     state = state.fresh(now_ms, rules.state_age_max_ms)
     usable_wh, usable_full_wh = _usable(state, info, limits)

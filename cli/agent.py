@@ -17,15 +17,15 @@ def agent(
     log_format: Annotated[str, typer.Option(help="How to log: console or json.")] = "console",
 ) -> None:
     """Sell the energy of the batteries in a site file until SIGTERM or Ctrl-C; the last act is the release."""
-    from agent.clock import wall_ms  # noqa: PLC0415 - the agent's imports are the agent's alone
-    from agent.config import SiteError, load_site  # noqa: PLC0415
-    from agent.errors import AgentError  # noqa: PLC0415
-    from agent.journal_errors import JournalError  # noqa: PLC0415
-    from agent.logs import setup  # noqa: PLC0415
-    from agent.main import run_agent  # noqa: PLC0415
-    from drivers.errors import DeviceError  # noqa: PLC0415
-    from etp.errors import EtpError  # noqa: PLC0415
-    from settlement.errors import SettlementError  # noqa: PLC0415
+    from agent.clock import wall_ms
+    from agent.config import SiteError, load_site
+    from agent.errors import AgentError
+    from agent.journal_errors import JournalError
+    from agent.logs import setup
+    from agent.main import run_agent
+    from drivers.errors import DeviceError
+    from etp.errors import EtpError
+    from settlement.errors import SettlementError
 
     try:
         settings = load_site(site)
@@ -34,7 +34,7 @@ def agent(
         raise typer.Exit(2) from error
     sink = setup(wall_ms=wall_ms, level=log, style=log_format)
     try:
-        status = run_agent(settings, ready=lambda line: typer.echo(line))
+        status = run_agent(settings, ready=typer.echo)
     except (AgentError, JournalError, DeviceError, EtpError, SettlementError) as error:
         typer.echo(f"wattbid agent: {error}", err=True)
         raise typer.Exit(1) from error

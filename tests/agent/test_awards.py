@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from agent.awards import Happening, OpenAward, Phase
 from agent.records import Deal
-from etp.io.link import Link
+
+if TYPE_CHECKING:
+    from etp.io.link import Link
 
 DEAL = Deal(peer="conn:1", bid_id=7, price_e4=100_000, energy_wh=1_000, power_w=2_000, lot_id=3)
 STEPS = {
