@@ -1,8 +1,8 @@
 """All batteries of one process: one connection each, dialled again after a loss, with a circuit breaker.
 
-`dial(host, port, handler)` opens a connection and is handed in, so that the pool runs the same over sockets, TLS and a
-simulated network on a virtual-time loop. A task per battery dials and waits; everything else happens in the callbacks
-of the connection, so a Confirm waits for nothing.
+`dial(host, port, handler)` opens a connection (or raises ConnectError or OSError). It is handed in, so that the pool
+runs the same over sockets, TLS and a simulated network on a virtual-time loop. A task per battery dials and waits;
+everything else happens in the callbacks of the connection, so a Confirm waits for nothing.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from aggregator.slot import Conversation, Slot
+from etp.io.client import ConnectError
 
 if TYPE_CHECKING:
     import random
@@ -130,11 +131,9 @@ class Pool:
             slot.breaker = slot.breaker.dialled(slot.now_ms())
             try:
                 await self._dial(host, port, slot)
-            except OSError as error:
-                before = slot.breaker.circuit
+            except (ConnectError, OSError) as error:
                 slot.breaker = slot.breaker.failed(slot.now_ms())
-                reason = error.strerror or str(error) or type(error).__name__
-                slot.tell("unreachable", {"reason": reason, "circuit": slot.breaker.circuit.value, "was": before.value})
+                slot.tell("unreachable", {"reason": str(error), "circuit": slot.breaker.circuit.value})
                 continue
             await slot.over.wait()
 

@@ -121,8 +121,8 @@ class Session:
             times.append(self._stage_ends_ms)
         elif self.stage is Stage.READY:
             times += [self._ask_at(), self._book.settles_at_ms()]
-            if self._next_bid_ms and self._book.offer is not None:
-                times.append(self._next_bid_ms)
+            if self._book.offer is not None:
+                times += [self._next_bid_ms or None, self._quiet_until_ms or None]
         return min((time for time in times if time is not None), default=None)
 
     @property
@@ -246,9 +246,11 @@ class Session:
         self.hungry = False
         if now_ms >= self._next_bid_ms:
             self._next_bid_ms = 0
-        if self.stage is not Stage.READY or offer is None or offer.own_e4 or now_ms < self._quiet_until_ms:
+        if now_ms >= self._quiet_until_ms:
+            self._quiet_until_ms = 0
+        if self.stage is not Stage.READY or offer is None or offer.own_e4:
             return
-        if self._deals.is_full or self._bids.is_full or self._next_bid_ms:
+        if self._deals.is_full or self._bids.is_full or self._next_bid_ms or self._quiet_until_ms:
             return
         want_wh = self._buyer.wanted_wh(self.who, offer.lot_wh, now_ms)
         if want_wh == 0 or self._is_too_small(want_wh, offer.lot_wh, now_ms):
