@@ -1,0 +1,146 @@
+"""What `wattbid status` prints for people: a snapshot as a few lines, an event as one line."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_HEAD: Final = ("battery", "SoC", "power", "voltage", "state", "lot", "to beat", "reserve", "bids", "delivering")
+_UNKNOWN: Final = "-"
+
+
+def snapshot_text(snapshot: Mapping[str, Any]) -> str:
+    """Return a snapshot as text. Missing figures are shown as `-`."""
+    lines = [_title(snapshot), ""]
+    lines += _table([_HEAD, *(_battery(battery) for battery in snapshot.get("batteries", ()))])
+    lines += ["", *_alarms(snapshot.get("alarms", ()))]
+    metrics = snapshot.get("metrics") or {}
+    if total := metrics.get("total"):
+        lines += ["", *_competition(total), *_answers(metrics)]
+    lines += _troubled_tasks(snapshot.get("tasks", ()))
+    return "\n".join(lines)
+
+
+def event_text(event: Mapping[str, Any]) -> str:
+    """Return an event as one line."""
+    fields = " ".join(f"{k}={_short(v)}" for k, v in event.items() if k not in ("event", "number", "at_ms"))
+    return f"{_clock(event.get('at_ms'))} #{event.get('number')} {event.get('event')} {fields}".rstrip()
+
+
+def price(price_e4: int | None) -> str:
+    """Return a price as people write it."""
+    return _UNKNOWN if price_e4 is None else f"{price_e4 / 10_000:.2f} c"
+
+
+def _title(snapshot: Mapping[str, Any]) -> str:
+    up_s = (snapshot.get("at_ms", 0) - snapshot.get("started_at_ms", 0)) // 1_000
+    hours, minutes = up_s // 3_600, up_s % 3_600 // 60
+    up = f"{hours} h {minutes} min" if hours else f"{minutes} min {up_s % 60} s"
+    return f"{snapshot.get('site', '?')}: agent {snapshot.get('version', '?')}, up {up}"
+
+
+def _battery(battery: Mapping[str, Any]) -> tuple[str, ...]:
+    lot = battery.get("lot")
+    deliveries = battery.get("deliveries") or ()
+    return (
+        str(battery.get("name", "?")),
+        _unit(battery.get("soc_permille"), 10, "%", 1),
+        _unit(battery.get("power_w"), 1_000, "kW", 2),
+        _unit(battery.get("voltage_mv"), 1_000, "V", 1),
+        _state(battery),
+        f"{_unit(lot.get('energy_wh'), 1_000, 'kWh', 1)}, {_unit(lot.get('power_w'), 1_000, 'kW', 1)}"
+        if lot
+        else "none",
+        price(lot.get("price_to_beat_e4")) if lot else _UNKNOWN,
+        price(battery.get("reserve_e4")),
+        str(len(lot.get("standing", ()))) if lot else "0",
+        "; ".join(_delivery(delivery) for delivery in deliveries) or _UNKNOWN,
+    )
+
+
+def _state(battery: Mapping[str, Any]) -> str:
+    if not battery.get("connected"):
+        return "no contact"
+    if fault := battery.get("fault"):
+        return f"fault: {fault}"
+    stopped = battery.get("stopped")
+    return f"stopped: {stopped}" if stopped else "selling"
+
+
+def _delivery(delivery: Mapping[str, Any]) -> str:
+    delivered, agreed = delivery.get("delivered_wh", 0) / 1_000, delivery.get("energy_wh", 0) / 1_000
+    return f"{delivered:.2f} of {agreed:.2f} kWh at {price(delivery.get('price_e4'))}"
+
+
+def _alarms(alarms: Sequence[Mapping[str, Any]]) -> list[str]:
+    if not alarms:
+        return ["no alarms"]
+    return [
+        f"ALARM {_clock(alarm.get('at_ms'))} {alarm.get('battery') or 'agent'}: {alarm.get('name')}: "
+        f"{alarm.get('reason')}{' (selling is blocked)' if alarm.get('blocks_selling') else ''}"
+        for alarm in alarms
+    ]
+
+
+def _competition(total: Mapping[str, Any]) -> list[str]:
+    lines = [
+        (f"{total.get('lots')} lots, {total.get('lots_with_competition')} with competition, "
+        f"{_figure(total.get('average_distinct_bidders'))} bidders a lot, sold {_percent(total.get('success_rate'))}; "
+        f"{total.get('trades')} trades, {_unit(total.get('delivered_wh'), 1_000, 'kWh', 1)} delivered, "
+        f"average price {price(total.get('average_price_e4'))}")
+    ]
+    for key, words in (("one_bidder", "one bidder"), ("several_bidders", "several bidders")):
+        gains = total.get(key) or {}
+        if gains.get("trades"):
+            lines.append(
+                f"  {words}: {gains['trades']} trades, above reserve {price(gains.get('average_improvement_e4'))} "
+                f"({_figure(gains.get('average_improvement_percent'))} %) on average, "
+                f"best {price(gains.get('best_improvement_e4'))}"
+            )
+    return lines
+
+
+def _answers(metrics: Mapping[str, Any]) -> list[str]:
+    bids, frames = metrics.get("bid_processing_ms") or {}, metrics.get("frames") or {}
+    return [
+        (f"bids answered in {bids.get('p50', _UNKNOWN)} ms (p50), {bids.get('p99', _UNKNOWN)} ms (p99); "
+        f"{frames.get('unanswered', _UNKNOWN)} of {frames.get('received', _UNKNOWN)} frames unanswered "
+        f"({_percent(frames.get('unanswered_share'))}, target < {_percent(frames.get('target_share'))})")
+    ]
+
+
+def _troubled_tasks(tasks: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [
+        f"task {task.get('name')}: {task.get('state')}, {task.get('crashes')} crashes, last: {task.get('last_error')}"
+        for task in tasks
+        if task.get("crashes")
+    ]
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _unit(value: float | None, divisor: int, unit: str, digits: int) -> str:
+    return _UNKNOWN if value is None else f"{value / divisor:.{digits}f} {unit}"
+
+
+def _percent(share: float | None) -> str:
+    return _UNKNOWN if share is None else f"{100 * share:.1f} %"
+
+
+def _figure(value: float | None) -> str:
+    return _UNKNOWN if value is None else f"{value:g}"
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _clock(at_ms: int | None) -> str:
+    return _UNKNOWN if at_ms is None else f"{datetime.fromtimestamp(at_ms / 1_000, tz=UTC):%H:%M:%S}"
