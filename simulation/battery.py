@@ -1,0 +1,208 @@
+"""A physical battery that outlives the agent's process, and the agent's way to it, behind the drivers' interface.
+
+`Device` is the thing on the wall: physics, one setpoint register with a revert timer, a serial number. `DeviceLink` is
+what one process of the agent holds; it polls, commands, and sees what the line lets through.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from drivers.device import BatteryInfo, BatteryState, CommandResult, TakeOver, Value
+from drivers.errors import EchoFailed, LinkLost
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable
+
+    from drivers.sim.physics import BatteryModel
+
+DEAD_MAN_MS: Final = 10_000
+POLL_S: Final = 0.5
+_ANSWER_S: Final = (0.005, 0.030)
+_TIMEOUT_S: Final = 1.0
+_STATE_AGE_MS: Final = 2_500
+
+
+@dataclass(slots=True)
+class Troubles:
+    """What is wrong with a device or its line right now."""
+
+    silent: bool = False
+    fault: str = ""
+    deaf: bool = False
+    """It acknowledges setpoints and does not follow them."""
+    hot: bool = False
+
+
+class Device:
+    """The battery itself. `held` = it follows a setpoint; the revert timer ends that without anybody's help."""
+
+    def __init__(self, name: str, model: BatteryModel, *, counter_step_wh: int = 1) -> None:
+        self.name = name
+        self.model = model
+        self.troubles = Troubles()
+        self.held = False
+        self.reverts = 0
+        self.lowest_held_soc = 1.0
+        self.counter_step_wh = counter_step_wh
+        self._reverts_at_ms = 0
+        self._at_ms = 0
+
+    @property
+    def discharged_wh(self) -> int:
+        """The AC discharge counter, in its steps."""
+        return int(self.model.counters.ac_discharged_wh) // self.counter_step_wh * self.counter_step_wh
+
+    def advance(self, now_ms: int) -> None:
+        """Let time pass up to now, the revert timer included."""
+        if self.held and now_ms >= self._reverts_at_ms:
+            self._step_to(self._reverts_at_ms)
+            self.reverts += 1
+            self.let_go()
+        self._step_to(now_ms)
+
+    def hold(self, power_w: int, now_ms: int) -> None:
+        """Follow a setpoint until the revert timer ends."""
+        self.advance(now_ms)
+        self.held = True
+        self._reverts_at_ms = now_ms + DEAD_MAN_MS
+        self.model.target_w = 0.0 if self.troubles.deaf else float(power_w)
+
+    def renew(self, now_ms: int) -> bool:
+        """Start the revert timer anew; False when the device is under its own control."""
+        self.advance(now_ms)
+        self._reverts_at_ms = now_ms + DEAD_MAN_MS
+        return self.held
+
+    def let_go(self) -> None:
+        """Be its own master again."""
+        self.held = False
+        self.model.target_w = None
+
+    def _step_to(self, now_ms: int) -> None:
+        self.model.step(max(0, now_ms - self._at_ms))
+        self._at_ms = max(self._at_ms, now_ms)
+        if self.held and self.model.power_w < 0:
+            self.lowest_held_soc = min(self.lowest_held_soc, self.model.soc)
+
+
+class DeviceLink:
+    """Implements `drivers.device.Battery` on a `Device`."""
+
+    def __init__(self, device: Device, rng: random.Random) -> None:
+        self._device = device
+        self._rng = rng
+        self._state = BatteryState()
+        self._callbacks: list[Callable[[BatteryState], None]] = []
+        self._commanded = False
+        self.info: BatteryInfo | None = None
+
+    @property
+    def name(self) -> str:
+        """Return the device's name."""
+        return self._device.name
+
+    @property
+    def state(self) -> BatteryState:
+        """Return what the last polls told, stale values left out."""
+        return self._state.fresh(_now_ms(), _STATE_AGE_MS)
+
+    def on_change(self, callback: Callable[[BatteryState], None]) -> None:
+        """Call after each poll, answered or not."""
+        self._callbacks.append(callback)
+
+    async def run(self) -> None:
+        """Poll for ever."""
+        while True:
+            if not self._device.troubles.silent:
+                await asyncio.sleep(self._rng.uniform(*_ANSWER_S))
+            if not self._device.troubles.silent:
+                self._read()
+            state = self.state
+            for callback in self._callbacks:
+                callback(state)
+            await asyncio.sleep(POLL_S)
+
+    async def prepare(self) -> TakeOver:
+        """Read what there is to give back."""
+        await self._exchange()
+        return TakeOver(
+            found={"setpoint": 0},
+            recipe=(("setpoint", 0),),
+            addresses={"setpoint": (40_000, 1)},
+            serial=self._device.name,
+        )
+
+    async def command(self, power_w: int) -> CommandResult:
+        """Hand over a setpoint."""
+        first_frame_at_ms = _now_ms()
+        await self._exchange()
+        self._commanded = power_w < 0
+        if power_w < 0:
+            self._device.hold(power_w, _now_ms())
+        else:
+            self._device.let_go()
+        return CommandResult(first_frame_at_ms, power_w)
+
+    async def refresh(self) -> None:
+        """Renew the revert timer."""
+        await self._exchange()
+        if not self._device.renew(_now_ms()):
+            raise EchoFailed("setpoint", 1, 0, reason="the revert timer has run out", device=self.name)
+
+    async def release(self, take_over: TakeOver | None) -> None:  # noqa: ARG002 - the interface's signature
+        """Let go; again and again until the device answers."""
+        while True:
+            try:
+                await self._exchange()
+            except LinkLost:
+                continue
+            self._device.advance(_now_ms())
+            self._device.let_go()
+            self._commanded = False
+            return
+
+    async def _exchange(self) -> None:
+        """One request and its answer."""
+        await asyncio.sleep(self._rng.uniform(*_ANSWER_S))
+        if self._device.troubles.silent:
+            await asyncio.sleep(_TIMEOUT_S)
+            raise LinkLost("no answer", device=self.name)
+
+    def _read(self) -> None:
+        device, model, now_ms = self._device, self._device.model, _now_ms()
+        device.advance(now_ms)
+        config = model.config
+        self.info = BatteryInfo(
+            family="simulated",
+            rated_power_w=config.rated_power_w,
+            capacity_wh=config.capacity_wh,
+            min_power_w=config.rated_power_w // 100,
+            dead_man_ms=DEAD_MAN_MS,
+            counter_step_wh=device.counter_step_wh,
+            counter_point="ac",
+        )
+        limits = model.limits()
+        self._state = BatteryState(
+            soc_permille=Value(int(model.soc * 1_000), now_ms),
+            power_w=Value(round(model.power_w), now_ms),
+            voltage_mv=Value(round(model.voltage_v * 1_000), now_ms),
+            temp_min_dc=Value(round(model.temp_c * 10), now_ms),
+            temp_max_dc=Value(600 if device.troubles.hot else round(model.temp_c * 10), now_ms),
+            max_charge_w=Value(int(limits.charge_w), now_ms),
+            max_discharge_w=Value(int(limits.discharge_w), now_ms),
+            discharged_wh=Value(device.discharged_wh, now_ms),
+            connected=True,
+            fault=device.troubles.fault,
+            ready=True,
+            grid_ok=True,
+            status_at_ms=now_ms,
+            answered_at_ms=now_ms,
+        )
+
+
+def _now_ms() -> int:
+    return int(asyncio.get_running_loop().time() * 1_000)
