@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import math
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Final, Literal, Self
@@ -135,8 +136,8 @@ class Value(_Table):
     def _one_source(self) -> Self:
         if bool(self.forecast_c) == (self.forecast_file is not None):
             raise ValueError("exactly one of forecast_c and forecast_file is needed")
-        if any(math.isinf(value) or abs(value) > 1e6 for value in self.forecast_c):
-            raise ValueError("forecast_c: prices are at most 1000000 c/kWh")
+        if any(math.isinf(value) or abs(value) > 1e5 for value in self.forecast_c):
+            raise ValueError("forecast_c: prices are at most 100000 c/kWh")
         return self
 
     def curve(self, directory: Path) -> Forecast:
@@ -155,10 +156,8 @@ class Bidding(_Table):
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True, use_attribute_docstrings=True)
 
-    name: Literal["random", "conservative", "aggressive", "truthful", "equilibrium", "zip", "win_rate", "timing"] = (
-        "truthful"
-    )
-    """The strategy."""
+    name: str = "truthful"
+    """The strategy: random, conservative, aggressive, truthful, equilibrium, zip, win_rate or timing."""
     rule: _RULES = "standing_bid"
     """The auction rule of the batteries: sealed rules get one limit price, the others a rising bid."""
 
@@ -211,7 +210,8 @@ def load_config(path: Path) -> AggregatorConfig:
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(str(path), 0, "", f"is not TOML: {error}") from error
+        place = re.search(r"at line (\d+)", str(error))
+        raise ConfigError(str(path), int(place[1]) if place else 0, "", f"is not TOML: {error}") from error
     if "directory" in tables:
         raise ConfigError(str(path), line_of(text, ("directory",)), "directory", _allowed(AggregatorConfig))
     try:
