@@ -14,11 +14,13 @@ import errno
 import sqlite3
 from typing import TYPE_CHECKING, Final
 
+from agent.errors import AgentError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-class JournalError(Exception):
+class JournalError(AgentError):
     """The journal cannot do what was asked; selling must stop until an operator has acted."""
 
     def __init__(self, path: Path, what: str) -> None:
