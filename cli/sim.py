@@ -39,10 +39,10 @@ def battery(
     ] = None,
 ) -> None:
     """Run one simulated battery: SunSpec over Modbus TCP, faults and truth over a control port."""
-    from drivers.sim.device import SimulatedBattery  # noqa: PLC0415 - only this command needs it
-    from drivers.sim.faults import parse_faults  # noqa: PLC0415
-    from drivers.sim.physics import BatteryConfig  # noqa: PLC0415
-    from drivers.sim.server import PortTakenError  # noqa: PLC0415
+    from drivers.sim.device import SimulatedBattery
+    from drivers.sim.faults import parse_faults
+    from drivers.sim.physics import BatteryConfig
+    from drivers.sim.server import PortTakenError
 
     if control_port is None:
         control_port = port + _CONTROL_PORT_ABOVE if port and port + _CONTROL_PORT_ABOVE <= 65535 else 0
@@ -64,8 +64,8 @@ def battery(
 
 
 async def _serve(device: SimulatedBattery, host: str, port: int, control_port: int) -> None:
-    from drivers.sim.control_port import ControlPort  # noqa: PLC0415 - only this command needs it
-    from drivers.sim.server import ModbusServer  # noqa: PLC0415
+    from drivers.sim.control_port import ControlPort
+    from drivers.sim.server import ModbusServer
 
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -25,8 +25,8 @@ def status(
     follow: Annotated[bool, typer.Option(help="Go on printing events until Ctrl-C.")] = False,
 ) -> None:
     """Show what a running agent is doing: batteries, lots, deliveries, alarms, competition."""
-    from agent.config_errors import SiteError  # noqa: PLC0415 - only this command needs it
-    from agent.errors import AgentError  # noqa: PLC0415
+    from agent.config_errors import SiteError
+    from agent.errors import AgentError
 
     try:
         path = _socket_path(socket, site)
@@ -43,13 +43,13 @@ def _socket_path(socket: Path | None, site: Path | None) -> Path:
         return socket
     if site is None:
         return _DEFAULT_SOCKET
-    from agent.config import load_site  # noqa: PLC0415 - reading a site file costs a second of imports
+    from agent.config import load_site
 
     return load_site(site).control_socket
 
 
 async def _show(path: Path, *, as_json: bool, follow: bool) -> None:
-    from agent.control_client import ControlClient  # noqa: PLC0415 - only this command needs it
+    from agent.control_client import ControlClient
 
     async with await ControlClient.connect(path) as client:
         if follow:
@@ -61,13 +61,13 @@ async def _show(path: Path, *, as_json: bool, follow: bool) -> None:
 
 
 async def _print_snapshot(client: ControlClient, *, as_json: bool) -> None:
-    from cli.status_text import snapshot_text  # noqa: PLC0415
+    from cli.status_text import snapshot_text
 
     snapshot = await client.request("snapshot")
     print(json.dumps(snapshot) if as_json else snapshot_text(snapshot), flush=True)
 
 
 def _event_text(event: dict[str, object]) -> str:
-    from cli.status_text import event_text  # noqa: PLC0415
+    from cli.status_text import event_text
 
     return event_text(event)

@@ -1,0 +1,210 @@
+"""`wattbid status` against a served control socket, as a process; and what it prints."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from agent.control import ControlServer
+from agent.events import EventHub
+from agent.metrics import Metrics
+from cli.status_text import event_text, snapshot_text
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from agent.control_protocol import AlarmSnapshot, BatterySnapshot, Snapshot
+
+HOME: BatterySnapshot = {
+    "name": "home",
+    "endpoint": "127.0.0.1:4084",
+    "connected": True,
+    "stopped": "",
+    "fault": "",
+    "soc_permille": 784,
+    "power_w": -2_004,
+    "voltage_mv": 53_120,
+    "temp_max_dc": 231,
+    "usable_wh": 7_000,
+    "sellable_wh": 5_000,
+    "committed_wh": 1_000,
+    "reserve_e4": 250_000,
+    "peers": 4,
+    "lot": {
+        "lot_id": 12,
+        "energy_wh": 1_200,
+        "power_w": 3_000,
+        "reserve_e4": 250_000,
+        "price_to_beat_e4": 312_000,
+        "standing": [{"peer": "conn:1", "bid_id": 3, "price_e4": 311_000, "energy_wh": 1_200, "stands_ms": 90}],
+    },
+    "deliveries": [
+        {
+            "peer": "conn:2",
+            "bid_id": 1,
+            "price_e4": 300_000,
+            "energy_wh": 1_000,
+            "delivered_wh": 400,
+            "power_w": 2_000,
+        }
+    ],
+}
+BARN: BatterySnapshot = {
+    **HOME,
+    "name": "barn",
+    "connected": False,
+    "soc_permille": None,
+    "power_w": None,
+    "voltage_mv": None,
+    "lot": None,
+    "deliveries": [],
+}
+
+
+def snapshot(*batteries: BatterySnapshot, alarms: list[AlarmSnapshot] | None = None) -> Snapshot:
+    metrics = Metrics()
+    for competition in metrics.of("home"):
+        competition.lot_closed(sold_wh=1_000, distinct_bidders=3)
+        for bidders in (1, 3):
+            competition.trade_confirmed(
+                price_e4=300_000,
+                reserve_e4=250_000,
+                first_acceptable_e4=260_000,
+                distinct_bidders=bidders,
+                energy_wh=1_000,
+            )
+    return {
+        "site": "farm",
+        "version": "0.1.0",
+        "at_ms": 1_700_007_500_000,
+        "started_at_ms": 1_700_000_000_000,
+        "batteries": list(batteries),
+        "alarms": alarms or [],
+        "metrics": metrics.summary(),
+        "loop_lag_ms": {},
+        "tasks": [{"name": "desk", "state": "waiting", "crashes": 2, "last_error": "ValueError: x"}],
+    }
+
+
+def test_people_see_batteries_lots_deliveries_and_figures() -> None:
+    text = snapshot_text(snapshot(HOME, BARN))
+    assert text.startswith("farm: agent 0.1.0, up 2 h 5 min\n")
+    home = next(line for line in text.splitlines() if line.startswith("home"))
+    for words in ("78.4 %", "-2.00 kW", "53.1 V", "selling", "1.2 kWh, 3.0 kW", "31.20 c", "25.00 c", "0.40 of 1.00"):
+        assert words in home
+    barn = next(line for line in text.splitlines() if line.startswith("barn"))
+    assert "no contact" in barn
+    assert "none" in barn
+    assert "no alarms" in text
+    assert "several bidders: 1 trades, above reserve 5.00 c (20 %) on average, best 5.00 c" in text
+    assert "0 of 0 frames unanswered (0.0 %, target < 1.0 %)" in text
+    assert "task desk: waiting, 2 crashes, last: ValueError: x" in text
+
+
+def test_trouble_is_spelled_out() -> None:
+    alarm: AlarmSnapshot = {
+        "battery": "home",
+        "name": "foreign-controller",
+        "reason": "WSet changed",
+        "at_ms": 1_700_000_000_000,
+        "blocks_selling": True,
+    }
+    faulty: BatterySnapshot = {**HOME, "fault": "over-temperature"}
+    stopped: BatterySnapshot = {**HOME, "stopped": "owner: cleaning"}
+    text = snapshot_text(snapshot(faulty, stopped, alarms=[alarm]))
+    assert "fault: over-temperature" in text
+    assert "stopped: owner: cleaning" in text
+    assert "ALARM 22:13:20 home: foreign-controller: WSet changed (selling is blocked)" in text
+
+
+def test_an_empty_snapshot_breaks_nothing() -> None:
+    assert "agent ?" in snapshot_text({})
+
+
+def test_an_event_is_one_line() -> None:
+    event = {"event": "alarm", "number": 4, "at_ms": 1_700_000_000_000, "battery": "home", "reason": "y" * 90}
+    assert event_text(event) == f"22:13:20 #4 alarm battery=home reason={'y' * 57}..."
+
+
+class Site:
+    """A site that only shows itself."""
+
+    def snapshot(self) -> dict[str, Any]:
+        return dict(snapshot(HOME))
+
+    def stop_selling(self, battery: str | None, reason: str) -> None:
+        raise AssertionError
+
+    def resume(self, battery: str | None) -> None:
+        raise AssertionError
+
+    def set_reserve(self, battery: str, price_e4: int) -> None:
+        raise AssertionError
+
+
+@pytest.fixture
+async def hub(tmp_path: Path) -> AsyncIterator[EventHub]:
+    hub = EventHub(lambda: 1_700_000_000_000)
+    server = ControlServer(tmp_path / "data" / "control.sock", Site(), hub)
+    await server.start()
+    yield hub
+    await server.close()
+
+
+async def start(*arguments: str) -> asyncio.subprocess.Process:
+    code = "from cli.main import main; main()"
+    pipe = asyncio.subprocess.PIPE
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", code, "status", *arguments), stdout=pipe, stderr=pipe
+    )
+
+
+async def run(*arguments: str) -> tuple[int | None, str, str]:
+    process = await start(*arguments)
+    out, err = await asyncio.wait_for(process.communicate(), 30)
+    return process.returncode, out.decode(), err.decode()
+
+
+async def test_machines_get_json(hub: EventHub, tmp_path: Path) -> None:
+    status, out, _ = await run("--socket", str(tmp_path / "data" / "control.sock"), "--json")
+    assert status == 0
+    assert json.loads(out)["batteries"][0]["name"] == "home"
+
+
+async def test_the_site_file_names_the_socket(hub: EventHub, tmp_path: Path) -> None:
+    site = tmp_path / "site.toml"
+    site.write_text(
+        '[site]\nname = "farm"\nlab = true\n[storage]\ndirectory = "data"\n'
+        '[[battery]]\nname = "home"\nreserve_c_per_kwh = 25\n'
+    )
+    status, out, err = await run("--site", str(site))
+    assert (status, err) == (0, "")
+    assert out.startswith("farm: agent 0.1.0")
+
+
+async def test_following_prints_events_until_interrupted(hub: EventHub, tmp_path: Path) -> None:
+    process = await start("--socket", str(tmp_path / "data" / "control.sock"), "--json", "--follow")
+    assert process.stdout is not None
+    assert json.loads(await asyncio.wait_for(process.stdout.readline(), 30))["site"] == "farm"
+    hub.publish("alarm", battery="home")
+    assert json.loads(await asyncio.wait_for(process.stdout.readline(), 30))["event"] == "alarm"
+    process.send_signal(signal.SIGINT)
+    _, err = await asyncio.wait_for(process.communicate(), 30)
+    assert (process.returncode, err) == (0, b"")
+
+
+async def test_without_an_agent_one_line_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "none.sock"
+    status, out, err = await run("--socket", str(path))
+    assert (status, out) == (1, "")
+    assert err.startswith(f"wattbid status: no agent listens on {path}")
+    assert len(err.splitlines()) == 1
+    status, _, err = await run("--site", str(tmp_path / "none.toml"))
+    assert status == 1
+    assert len(err.splitlines()) == 1
