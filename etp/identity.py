@@ -45,7 +45,7 @@ class Identity:
         return self.signer is not None or self._policy.peers == "signed"
 
     def claim(self, kind: int, extensions: Extensions) -> Refusal | None:
-        """Return what can be said against a frame without looking at its signature."""
+        """Return what can be said against a signed frame, or one that had to be, without looking at its signature."""
         auth = extensions.auth
         if auth is None or self._is_open_to_all(kind):
             return self._claim_unsigned(kind)
@@ -88,8 +88,6 @@ class Identity:
     def _claim_unsigned(self, kind: int) -> Refusal | None:
         if kind in UNSIGNED_TYPES:
             return None
-        if self.signer is not None:
-            return Refusal("every frame of a signed connection needs Auth")
-        if self._policy.peers == "signed":
+        if self.signer is None:
             return Refusal("Register with Auth comes first")
-        return None
+        return Refusal("every frame of a signed connection needs Auth")

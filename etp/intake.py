@@ -143,7 +143,8 @@ class Intake:
         silent_ms = now_ms - self._framed_ms
         if self._reader.tail and 0 < limits.half_frame_ms <= silent_ms:
             return f"half a frame for {silent_ms} ms"
-        if not self.identity.registered and 0 < limits.idle_ms <= silent_ms:
+        listens = not self._is_battery or self.identity.registered or self.memory.bids.pinned
+        if not listens and 0 < limits.idle_ms <= silent_ms:
             return f"silent for {silent_ms} ms without having registered"
         return None
 
@@ -177,7 +178,7 @@ class Intake:
         if (
             not ttl
             or bid_id in known
-            or table.pinned
+            or bid_id in table.pinned
             or len(known) >= table.most
             or not is_fit_as_it_is(bid_id, price, energy)
             or not self._rate.spend(now_ms)

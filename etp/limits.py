@@ -68,7 +68,7 @@ class Limits:
     stalled_ms: int = 10_000
     """How long a peer may leave our bytes unread before it counts as gone."""
     idle_ms: int = 300_000
-    """How long a connection may be silent that has not registered for pushes."""
+    """How long a buyer may be silent that has neither registered for pushes nor a trade."""
     signers: int = 1_024
     """Signed peers whose ids and signatures are remembered at once: four times the connections."""
 
