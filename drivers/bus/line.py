@@ -137,6 +137,7 @@ class Line:
     def answered(self) -> None:
         """Note a valid answer: the next reconnect is immediate."""
         self._delay_ms = 0
+        self._retry_at_ms = 0
 
     @asynccontextmanager
     async def used(self) -> AsyncIterator[None]:
