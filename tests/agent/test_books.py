@@ -117,6 +117,16 @@ def test_the_first_take_over_holds_until_release() -> None:
     assert books(first, released, second).take_over == BookedTakeOver({"WSet": -900}, (("WSet", -900),))
 
 
+def test_a_checkpoint_keeps_what_others_wrote_into_a_take_over() -> None:
+    body = {**records.take_over(found={"WSet": 7}, recipe=[("WSet", 7)]), "serial": "S1", "addresses": {"WSet": [9, 2]}}
+    before = books((Kind.TAKE_OVER, body))
+    saved = json.loads(json.dumps(checkpoint([before])))
+    [after] = books_of([Record(2, "", Kind.CHECKPOINT, 0, saved)]).values()
+    assert after.take_over is not None
+    assert after.take_over == before.take_over
+    assert after.take_over.body == body
+
+
 def shielded(price_e4: int, until_wall_ms: int) -> tuple[Kind, RecordBody]:
     return Kind.VOID, records.void(
         peer="p", bid_id=1, code=10, blame=True, shield_e4=price_e4, shield_until_wall_ms=until_wall_ms
