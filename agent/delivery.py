@@ -53,11 +53,13 @@ class Delivery:
         listener: DeliveryListener,
         wall_ms: Callable[[], int],
         beat: Callable[[], None] | None = None,
+        tick_ms: int = TICK_MS,
     ) -> None:
         self._battery = battery
         self._rules = rules
         self._wall_ms = wall_ms
         self._beat = beat
+        self._tick_ms = tick_ms
         log = DeliveryLog(journal, name)
         self._hands = Hands(battery, log, _now_ms)
         self._alarms = Alarms(log, listener)
@@ -177,8 +179,8 @@ class Delivery:
         if not self._runs and self.released and not self._operations.busy:
             if self._runs.is_quiet:
                 self._quiet.set()
-                return now_ms + TICK_MS if self._beat else None
-            return now_ms + TICK_MS
+                return now_ms + self._tick_ms if self._beat else None
+            return now_ms + self._tick_ms
         self._check_effect(now_ms)
         self._check_release()
         if self.released:
@@ -192,7 +194,7 @@ class Delivery:
 
     def _snapshot(self, now_ms: int) -> Snapshot:
         info, state = self._battery.info, self._battery.state
-        obstacle = self._obstacle(now_ms)
+        obstacle = self._obstacle(state, now_ms)
         patient = now_ms < self._patient_until_ms and obstacle is not None and obstacle.code == ReasonCode.OFFLINE
         if obstacle is None:
             self._patient_until_ms = 0
@@ -211,11 +213,14 @@ class Delivery:
             obstacle=obstacle,
             patient=patient,
             at_floor=info is not None
-            and delivery_view.is_at_floor(state, info, self._rules, flow_w=flow_w, now_ms=now_ms),
+            and delivery_view.is_at_floor(
+                state, info, self._rules, flow_w=flow_w, now_ms=now_ms, tick_ms=self._tick_ms
+            ),
             read_at_ms=self._runs.read_at_ms,
+            tick_ms=self._tick_ms,
         )
 
-    def _obstacle(self, now_ms: int) -> Obstacle | None:
+    def _obstacle(self, state: BatteryState, now_ms: int) -> Obstacle | None:
         own = self._alarms.obstacle(now_ms)
         if own is not None:
             return own
@@ -223,7 +228,7 @@ class Delivery:
             return Obstacle(ReasonCode.OFFLINE, "the counter has not been read since the restart")
         if self._battery.info is None:
             return Obstacle(ReasonCode.OFFLINE, "battery has not answered yet")
-        return obstacle_of(self._battery.state, self._rules.guardrails, now_ms)
+        return obstacle_of(state, self._rules.guardrails, now_ms)
 
     # what the battery shows
 

@@ -132,9 +132,11 @@ class Operations:
         now_ms = self._now_ms()
         releasing = self._act is Act.RELEASE
         verdict = verdict_of(error, releasing=releasing)
-        self.retry_at_ms = now_ms + (RELEASE_RETRY_MS if releasing else TICK_MS)
         self._failures += 1
-        if self._failures <= verdict.retries and not releasing:
+        if releasing:
+            self.retry_at_ms = now_ms + RELEASE_RETRY_MS
+        elif self._failures <= verdict.retries:
+            self.retry_at_ms = now_ms + TICK_MS
             return
         self._failures = 0
         self._runs.close(None, verdict.code, str(error), now_ms)

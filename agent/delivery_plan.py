@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from agent.trades import Trade
 
 TICK_MS: Final = 250
+"""How often a battery under control is looked at even when it tells nothing."""
+
 TAIL_MS: Final = 1_000
 """How long a battery may take to ramp down: energy of that time still belongs to the run that closed."""
 
@@ -62,12 +64,17 @@ class Act(Enum):
 
 
 class Closing(NamedTuple):
-    """Why and since when a run closes; `cut_at_ms` is when the battery had taken the setpoint without it."""
+    """Why and since when a run closes.
+
+    `cut_at_ms` is when the battery had taken the setpoint without it. `for_energy`: its energy is thought to be there,
+    which the counter has yet to confirm.
+    """
 
     code: int
     reason: str
     since_ms: int
     cut_at_ms: int | None = None
+    for_energy: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,9 +95,11 @@ class Run:
             return "closing"
         return "waiting" if self.started_at_ms is None else "running"
 
-    def close(self, code: int, reason: str, now_ms: int) -> Run:
+    def close(self, code: int, reason: str, now_ms: int, *, for_energy: bool = False) -> Run:
         """Return the run closing; the first reason stands."""
-        return self if self.closing else replace(self, closing=Closing(code, reason, now_ms))
+        if self.closing is not None:
+            return self
+        return replace(self, closing=Closing(code, reason, now_ms, for_energy=for_energy))
 
     def cut(self, now_ms: int) -> Run:
         """Return a closing run whose power is gone."""
@@ -134,6 +143,7 @@ class Snapshot:
     patient: bool = False
     at_floor: bool = False
     read_at_ms: int = 0
+    tick_ms: int = TICK_MS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,7 +186,7 @@ def final_code(run: Run, measured: Measured) -> tuple[int, str]:
     if measured.delivered_wh >= agreed_wh:
         return ReasonCode.NONE, ""
     if closing.code == ReasonCode.NONE and measured.delivered_wh + measured.tolerance_wh < agreed_wh:
-        return ReasonCode.NOT_ENOUGH_ENERGY, f"{measured.delivered_wh} of {agreed_wh} Wh metered"
+        return ReasonCode.NOT_ENOUGH_ENERGY, closing.reason or f"{measured.delivered_wh} of {agreed_wh} Wh metered"
     return closing.code, closing.reason
 
 
@@ -205,7 +215,7 @@ def _close_if_over(run: Run, measured: Measured, now: Snapshot) -> Run:
     if now.obstacle is not None and not now.patient:
         return run.close(now.obstacle.code, now.obstacle.reason, now.now_ms)
     if measured.reached_at_ms is not None and measured.reached_at_ms <= now.now_ms:
-        return run.close(ReasonCode.NONE, "", now.now_ms)
+        return run.close(ReasonCode.NONE, "", now.now_ms, for_energy=True)
     if now.at_floor and not now.patient:
         return run.close(ReasonCode.NOT_ENOUGH_ENERGY, "floor reached", now.now_ms)
     if now.now_ms >= run.ends_by_ms:
@@ -219,19 +229,22 @@ def _is_complete(run: Run, measured: Measured, now: Snapshot) -> bool:
     closing = run.closing
     if closing is None:
         return False
-    if run.started_at_ms is None or closing.code == ReasonCode.OFFLINE:
-        return not (now.busy and run.started_at_ms is None)
+    if run.started_at_ms is None:
+        # A write under way may yet start it; a release cannot.
+        return not now.busy or now.hold is Hold.RELEASING
+    if closing.code == ReasonCode.OFFLINE:
+        return True
     if closing.cut_at_ms is None:
         return now.now_ms - closing.since_ms >= CLOSE_MAX_MS
     if measured.delivered_wh >= run.trade.energy_wh:
         return True
-    tail_ms = TAIL_MS if closing.code == ReasonCode.NONE else 0
+    tail_ms = TAIL_MS if closing.for_energy else 0
     return now.read_at_ms >= closing.cut_at_ms + tail_ms or now.now_ms >= closing.cut_at_ms + CLOSE_MAX_MS
 
 
 def _reopened(run: Run, measured: Measured, now: Snapshot) -> Run | None:
     """Return a run that closed on an estimate which the counter does not bear out; None when it ends."""
-    if run.closing is None or run.closing.code != ReasonCode.NONE or run.reopened:
+    if run.closing is None or not run.closing.for_energy or run.reopened:
         return None
     if measured.delivered_wh + measured.tolerance_wh >= run.trade.energy_wh:
         return None
@@ -269,7 +282,7 @@ def _is_news(target_w: int, runs: list[Run], now: Snapshot) -> bool:
 
 
 def _wake_at_ms(now: Snapshot) -> int:
-    due = [now.now_ms + TICK_MS]
+    due = [now.now_ms + now.tick_ms]
     due += [measured.reached_at_ms for run, measured in now.runs if measured.reached_at_ms and run.closing is None]
     due += [run.ends_by_ms for run, _ in now.runs if run.closing is None]
     if now.refresh_at_ms is not None and not now.busy:

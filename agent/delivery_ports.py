@@ -38,7 +38,7 @@ class StopReport(NamedTuple):
 
 
 class DeliveryListener(Protocol):
-    """Who is told what happens to deliveries, always from the event loop, never from within a call to `Delivery`."""
+    """Who is told what happens to deliveries; never from within a call to `Delivery` other than `acknowledge`."""
 
     def delivery_started(self, trade: Trade, first_setpoint_at_ms: int) -> None:
         """The first setpoint frame that serves a trade was handed to the line at this monotonic time."""

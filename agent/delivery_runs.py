@@ -76,7 +76,7 @@ class Runs:
     @property
     def committed_wh(self) -> int:
         """The energy that trades are still to receive."""
-        owed = (r for r in self._runs if r.closing is None or r.closing.code == ReasonCode.NONE)
+        owed = (r for r in self._runs if r.closing is None or r.closing.for_energy)
         return sum(run.trade.energy_wh - self._delivered_wh(run) for run in owed)
 
     @property

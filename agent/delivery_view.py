@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agent import energy
 from agent.delivery_plan import Measured
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from agent.metering import Meter
     from drivers.device import BatteryInfo, BatteryState
 
-REACTION_MS = 500
-"""From the decision to stop until the battery has the order: one tick and one write."""
+REACTION_MS: Final = 750
+"""From the decision to stop until no power flows: one write and the ramp."""
 
 
 def cap_w(state: BatteryState, info: BatteryInfo, rules: DeliveryRules) -> int:
@@ -25,11 +25,14 @@ def cap_w(state: BatteryState, info: BatteryInfo, rules: DeliveryRules) -> int:
     return max(0, min(allowed_w, info.rated_power_w, site_w))
 
 
-def is_at_floor(state: BatteryState, info: BatteryInfo, rules: DeliveryRules, *, flow_w: int, now_ms: int) -> bool:
+def is_at_floor(
+    state: BatteryState, info: BatteryInfo, rules: DeliveryRules, *, flow_w: int, now_ms: int, tick_ms: int
+) -> bool:
     """Whether a discharge must end now so that the charge does not fall below the floor.
 
-    The charge known is as old as its reading; what has left since, and what will leave until the battery reacts, at the
-    present flow is taken off. Without a state of charge the answer is no: that is an obstacle of its own.
+    The charge known is as old as its reading; what has left since, and what will leave until the next look and the
+    battery's reaction to it, is taken off at the present flow. Without a state of charge the answer is no: that is an
+    obstacle of its own.
     """
     soc = state.soc_permille
     if soc is None:
@@ -38,7 +41,7 @@ def is_at_floor(state: BatteryState, info: BatteryInfo, rules: DeliveryRules, *,
     floor = energy.floor_of(rules.floor_permille, (device_floor.value if device_floor else None,))
     capacity_wh = info.capacity_wh if rules.capacity_wh is None else rules.capacity_wh
     left_wh = energy.usable_wh(soc.value, floor, capacity_wh, rules.efficiency_permille)
-    gone_mj = flow_w * rules.time_lapse * (max(0, now_ms - soc.at_ms) + REACTION_MS)
+    gone_mj = flow_w * rules.time_lapse * (max(0, now_ms - soc.at_ms) + tick_ms + REACTION_MS)
     return left_wh * MJ_PER_WH <= gone_mj
 
 
