@@ -129,8 +129,10 @@ class Supervisor:
             pause_ms = _next_pause_ms(supervised, started_ms, now_ms)
             if pause_ms is None:
                 supervised.state = TaskState.FAILED
-                self._stop_selling(f"task {supervised.name} failed: {supervised.last_error}")
-                self._tell(supervised, None)
+                try:
+                    self._stop_selling(f"task {supervised.name} failed: {supervised.last_error}")
+                finally:
+                    self._tell(supervised, None)
                 return
             supervised.state = TaskState.WAITING
             self._tell(supervised, pause_ms)

@@ -87,10 +87,13 @@ def _alarms(alarms: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _competition(total: Mapping[str, Any]) -> list[str]:
     lines = [
-        (f"{total.get('lots')} lots, {total.get('lots_with_competition')} with competition, "
-        f"{_figure(total.get('average_distinct_bidders'))} bidders a lot, sold {_percent(total.get('success_rate'))}; "
-        f"{total.get('trades')} trades, {_unit(total.get('delivered_wh'), 1_000, 'kWh', 1)} delivered, "
-        f"average price {price(total.get('average_price_e4'))}")
+        (
+            f"{total.get('lots')} lots, {total.get('lots_with_competition')} with competition, "
+            f"{_figure(total.get('average_distinct_bidders'))} bidders a lot, "
+            f"sold {_percent(total.get('success_rate'))}; "
+            f"{total.get('trades')} trades, {_unit(total.get('delivered_wh'), 1_000, 'kWh', 1)} delivered, "
+            f"average price {price(total.get('average_price_e4'))}"
+        )
     ]
     for key, words in (("one_bidder", "one bidder"), ("several_bidders", "several bidders")):
         gains = total.get(key) or {}
@@ -106,9 +109,11 @@ def _competition(total: Mapping[str, Any]) -> list[str]:
 def _answers(metrics: Mapping[str, Any]) -> list[str]:
     bids, frames = metrics.get("bid_processing_ms") or {}, metrics.get("frames") or {}
     return [
-        (f"bids answered in {bids.get('p50', _UNKNOWN)} ms (p50), {bids.get('p99', _UNKNOWN)} ms (p99); "
-        f"{frames.get('unanswered', _UNKNOWN)} of {frames.get('received', _UNKNOWN)} frames unanswered "
-        f"({_percent(frames.get('unanswered_share'))}, target < {_percent(frames.get('target_share'))})")
+        (
+            f"bids answered in {bids.get('p50', _UNKNOWN)} ms (p50), {bids.get('p99', _UNKNOWN)} ms (p99); "
+            f"{frames.get('unanswered', _UNKNOWN)} of {frames.get('received', _UNKNOWN)} frames unanswered "
+            f"({_percent(frames.get('unanswered_share'))}, target < {_percent(frames.get('target_share'))})"
+        )
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import TYPE_CHECKING
 
 import pytest
@@ -87,6 +88,24 @@ async def test_what_cannot_be_restarted_stops_selling_before_it_is_reported() ->
         Crash("journal", "RuntimeError: 0 left", 1, None),
     ]
     await site.supervisor.close()
+
+
+async def test_a_crash_is_reported_even_when_selling_cannot_be_stopped() -> None:
+    site = Site()
+
+    def broken(reason: str) -> None:
+        raise OSError(reason)
+
+    supervisor = Supervisor(stop_selling=broken, report=site.report)
+    supervisor.start("journal", crashing(1), policy=NEVER)
+    complaints: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(str(context["message"])))
+    await site.until(lambda: len(site.heard) == 1)
+    assert supervisor.states() == {"journal": TaskState.FAILED}
+    await supervisor.close()
+    del supervisor
+    gc.collect()
+    assert complaints == ["Task exception was never retrieved"]
 
 
 async def test_a_healthy_time_makes_the_next_pause_short_again() -> None:
