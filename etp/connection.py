@@ -129,7 +129,7 @@ class Connection:
 
     @property
     def memory(self) -> PeerMemory:
-        """What this peer asked and was answered; pin a trade's bid id here."""
+        """What this peer asked and was answered."""
         return self._intake.memory
 
     @property
@@ -187,7 +187,7 @@ class Connection:
         """
         frame = encode_plain_reject(bid_id, self.device_id, code, beat_e4)
         memory = self._intake.memory
-        if self._intake.has_decided or memory.confirms.known:
+        if self._intake.has_decided or memory.confirms.known or memory.bids.pinned:
             if not self._intake.was_decided(bid_id, code):
                 memory.said(_REJECT, bid_id, code, frame, now_ms)
         else:

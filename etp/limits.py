@@ -19,6 +19,8 @@ AUTH_SKEW_MS: Final = 30_000
 """How far an Auth's time may be from ours: a gateway's clock without NTP for a week (ETP section 2)."""
 PENDING_MS: Final = 1_000
 """A Bid or Confirm unanswered for twice its limit has lost its asker; the same frame then counts anew."""
+TRADE_MS: Final = 86_400_000
+"""No trade lasts a day; one that seems to has lost its buyer, and its id may be forgotten."""
 DECIDED_MAX: Final = 4_096
 """Refusals the connection has decided and its handler has not yet spoken: one read's worth of frames, and some."""
 WAKE_UP_FRAMES_MAX: Final = 16_384

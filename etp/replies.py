@@ -13,7 +13,7 @@ from enum import Enum
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from etp.limits import PENDING_MS, Limits
+from etp.limits import PENDING_MS, TRADE_MS, Limits
 from etp.messages import MessageType, ReasonCode
 
 if TYPE_CHECKING:
@@ -106,11 +106,11 @@ class PeerMemory:
         self.touched_ms = now_ms
 
     def pin(self, bid_id: int) -> None:
-        """Keep a trade's bid id taken until `unpin`, whatever else the peer asks."""
+        """Keep a trade's bid id taken until `unpin`, whatever else the peer asks; for trades of an earlier process."""
         self.bids.pinned.add(bid_id)
 
     def unpin(self, bid_id: int) -> None:
-        """The trade has ended: its id lives on only as long as any other."""
+        """Let an id live on only as long as any other; for trades that end without a word to the peer."""
         self.bids.pinned.discard(bid_id)
 
     def is_replay(self, auth: Auth) -> bool:
@@ -127,7 +127,10 @@ class PeerMemory:
         return False
 
     def said(self, kind: int, message_id: int, code: int, frame: bytes, now_ms: int) -> None:
-        """Remember a frame that answers a Bid or a Confirm, or takes back an earlier answer."""
+        """Remember a frame that answers a Bid or a Confirm, or takes back an earlier answer.
+
+        An Accept pins the bid's id; the Reject or Terminate that ends the trade lets it go.
+        """
         confirms = self.confirms
         if kind == MessageType.BID_REJECT and confirms.known and confirms.is_pending(message_id):
             if code == ReasonCode.MALFORMED:
@@ -143,6 +146,10 @@ class PeerMemory:
         elif kind == MessageType.TERMINATE:
             confirms.answer(message_id, frame, now_ms)
         self.bids.answer(message_id, frame, now_ms)
+        if kind == MessageType.BID_ACCEPT:
+            self.pin(message_id)
+        else:
+            self.unpin(message_id)
 
 
 class PeerMemories:
@@ -164,7 +171,8 @@ class PeerMemories:
     def for_signer(self, public_key: bytes, now_ms: int) -> PeerMemory | None:
         """Return a signer's memory, or None when the table is full of peers that must not be forgotten yet.
 
-        To be asked for at each signed frame: a memory idle for `reply_ms` and without pinned trades may be given up.
+        To be asked for at each signed frame: a memory idle for `reply_ms` may be given up, one with a trade in it for
+        a day.
         """
         memory = self._by_signer.get(public_key)
         if memory is None:
@@ -176,7 +184,7 @@ class PeerMemories:
 
     def _make_room(self, now_ms: int) -> bool:
         for public_key, memory in self._by_signer.items():
-            if now_ms - memory.touched_ms >= self._limits.reply_ms and not memory.bids.pinned:
+            if now_ms - memory.touched_ms >= (TRADE_MS if memory.bids.pinned else self._limits.reply_ms):
                 del self._by_signer[public_key]
                 return True
         return False

@@ -136,11 +136,10 @@ def test_a_trades_id_stays_taken_until_it_ends() -> None:
     connection = battery()
     hear(connection, BID)
     connection.send(ACCEPT, now_ms=0)
-    connection.memory.pin(5)
     said(connection)
     late = 3_600_000
     assert [event.code for event in hear(connection, BID._replace(bid_price=11.0), now_ms=late)] == [13]
-    connection.memory.unpin(5)
+    connection.send(Body.terminate(5, 7, code=0, delivered_wh=1_000), now_ms=0)
     assert [event.code for event in hear(connection, BID._replace(bid_price=11.0), now_ms=late)] == [0]
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etp.extensions import Auth
-from etp.limits import PENDING_MS, Limits
+from etp.limits import PENDING_MS, TRADE_MS, Limits
 from etp.messages import MessageType, ReasonCode
 from etp.replies import IdTable, PeerMemories, PeerMemory, Verdict
 
@@ -125,6 +125,8 @@ def test_what_a_frame_answers(
 ) -> None:
     memory = asked(PeerMemory(Limits()), confirm=confirm)
     memory.said(kind, 5, code, b"said", 1)
+    ended = kind == MessageType.TERMINATE or code == ReasonCode.NOT_CONFIRMED
+    assert memory.bids.pinned == ({5} if (confirm or kind == MessageType.BID_ACCEPT) and not ended else set())
     assert memory.bids.look(5, b"bid", 2) == to_bid
     assert memory.confirms.look(5, b"confirm", 2) == to_confirm
 
@@ -176,4 +178,8 @@ def test_the_table_of_signers_is_bounded_and_protects_who_is_in_it() -> None:
     assert memories.for_signer(first, KEEP_MS) is held
     held.unpin(5)
     assert memories.for_signer(second, 3 * KEEP_MS) is not None
+    held = memories.for_signer(first, 5 * KEEP_MS)
+    assert held is not None
+    held.pin(5)
+    assert memories.for_signer(third, 5 * KEEP_MS + TRADE_MS) is not None
     assert len(memories) == 2
