@@ -9,6 +9,7 @@ Rules: standing_bid (default), sealed_first, sealed_second, ascending_clock, fir
 """
 
 from etp.auction.machine import Auction, step
+from etp.auction.rule import Rule
 from etp.auction.types import (
     NEVER_MS,
     AuctionError,
@@ -71,6 +72,7 @@ __all__ = [
     "Refuse",
     "Retune",
     "Returned",
+    "Rule",
     "Shield",
     "Shrink",
     "Standing",

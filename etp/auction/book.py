@@ -38,6 +38,7 @@ class Book:
         "_base_e4",
         "_beats",
         "_others",
+        "_own_beats",
         "_worth",
         "by_peer",
         "due_ms",
@@ -58,14 +59,7 @@ class Book:
         self._beats: dict[int, int] = {}
         self._worth: Worth | None = None
         self._others: dict[str, Worth] = {}
-
-    def forgone(self, steps: int) -> int:
-        """Return W(L) - W(L - steps): what the standing bids lose when `steps` are taken from them."""
-        if steps <= self.free:
-            return 0
-        if self._worth is None:
-            self._worth = worth([entry.item for entry in self.entries], self.left)
-        return self._worth.at(self.left) - self._worth.at(self.left - steps)
+        self._own_beats: dict[tuple[str, int], int] = {}
 
     def beat_e4(self, peer: str, steps: int) -> int:
         """Return the lowest price at which `steps` of `peer` enter, reserve and shield apart (0 = any price)."""
@@ -76,18 +70,25 @@ class Book:
             return 0
         beat_e4 = self._beats.get(steps)
         if beat_e4 is None:
-            beat_e4 = self._beats[steps] = self._price_e4(self.forgone(steps), steps)
+            if self._worth is None:
+                self._worth = worth([entry.item for entry in self.entries], self.left)
+            forgone = self._worth.at(self.left) - self._worth.at(self.left - steps)
+            beat_e4 = self._beats[steps] = self._price_e4(forgone, steps)
         return beat_e4
 
     def _beat_own_e4(self, own: Entry, steps: int) -> int:
         """Return what the owner of a standing bid must offer to replace it: W(L - steps) is taken without it."""
-        others = self._others.get(own.peer)
-        if others is None:
-            items = [entry.item for entry in self.entries if entry is not own]
-            others = self._others[own.peer] = worth(items, self.left)
-        total = sum(entry.value for entry in self.entries)
-        beat_e4 = self._price_e4(total - others.at(self.left - steps), steps)
-        return max(beat_e4, own.price_e4 + self.increment_e4)
+        key = own.peer, steps
+        beat_e4 = self._own_beats.get(key)
+        if beat_e4 is None:
+            others = self._others.get(own.peer)
+            if others is None:
+                items = [entry.item for entry in self.entries if entry is not own]
+                others = self._others[own.peer] = worth(items, self.left)
+            total = sum([entry.value for entry in self.entries])
+            price_e4 = self._price_e4(total - others.at(self.left - steps), steps)
+            beat_e4 = self._own_beats[key] = max(price_e4, own.price_e4 + self.increment_e4)
+        return beat_e4
 
     def _price_e4(self, forgone: int, steps: int) -> int:
         """Return ceil_tick(keep - one tick + forgone / steps) + increment."""

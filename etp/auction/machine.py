@@ -125,7 +125,8 @@ def _react(
         case Voided(peer, bid_id, blame):
             return _void(auction, _owed(auction, peer, bid_id), blame, now_ms, effects)
         case Retune(terms):
-            return auction._replace(waiting=terms)
+            unchanged = auction.lot is not None and terms == auction.lot.terms
+            return auction._replace(waiting=None if unchanged else terms)
         case Tick():
             return auction
 
@@ -224,10 +225,16 @@ def _is_empty(auction: Auction, lot: OpenLot) -> bool:
 
 
 def _moved(rule: Rule, before: OpenLot, after: OpenLot) -> bool:
+    """Whether a peer could be told something new; a sealed rule does not tell that somebody bid."""
     if before is after:
         return False
-    told = before.book is not after.book if rule.open_book else before.left_steps != after.left_steps
-    return told or (before.lot_id, before.shields, before.terms) != (after.lot_id, after.shields, after.terms)
+    if rule.open_book and before.book is not after.book:
+        return True
+    return _told(before) != _told(after)
+
+
+def _told(lot: OpenLot) -> tuple[int, int, int, tuple[Shield, ...], Terms]:
+    return lot.lot_id, lot.left_steps, lot.power_w, lot.shields, lot.terms
 
 
 def _withdraw(auction: Auction, code: int, effects: list[Effect]) -> Auction:

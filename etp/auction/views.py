@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from etp.auction.clock import AscendingClock
+from etp.auction.first import FirstAcceptable
 from etp.auction.judge import beat_e4
 from etp.auction.machine import Auction
+from etp.auction.sealed import SealedFirst, SealedSecond
 from etp.auction.standing import StandingBid
 from etp.auction.types import NEVER_MS, AuctionError, Shield, Terms
 from etp.units import ENERGY_STEP_WH
 
-RULES: Final = {rule.name: rule for rule in (StandingBid(),)}
+if TYPE_CHECKING:
+    from etp.auction.rule import Rule
+
+_ALL: Final[tuple[Rule, ...]] = (StandingBid(), SealedFirst(), SealedSecond(), AscendingClock(), FirstAcceptable())
+RULES: Final = {rule.name: rule for rule in _ALL}
 """Every auction rule by the name that a site file uses."""
 
 
