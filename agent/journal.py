@@ -21,7 +21,7 @@ from agent.journal_errors import (
     JournalReadOnly,
     journal_error,
 )
-from agent.journal_file import JournalFile, Row, read_records, row_of, salvage_records
+from agent.journal_file import JournalFile, Row, check_beside, read_records, row_of, salvage_records
 from agent.records import Record
 
 if TYPE_CHECKING:
@@ -100,7 +100,8 @@ class Journal:
         """Open or create the journal for this process alone; it owns the executor from here on.
 
         Raises JournalBusy when another process has it, JournalCorrupt, JournalFull, JournalReadOnly or JournalError
-        with the file and what to do about it. `max_bytes` bounds the file; reaching it is like a full disk.
+        with the file and what to do about it. `max_bytes` bounds the file; reaching it is like a full disk. A large
+        file is checked for damage by `check`, not here: a start must not wait for it.
         """
         return cls(path, file=JournalFile.open(path, max_bytes=max_bytes), executor=executor, wall_ms=wall_ms)
 
@@ -145,6 +146,23 @@ class Journal:
         """Counts for the metrics."""
         pending = len(self._queue) + len(self._group)
         return JournalStats(self._records, self._groups, self._largest_group, pending, self._last_seq)
+
+    async def check(self) -> None:
+        """Let SQLite check a file that was too large to be checked at open, in a thread; damage fails the journal.
+
+        Whoever opens the journal runs this once, beside the work: records since the checkpoint are covered by their
+        checksums at replay, what this finds is older.
+        """
+        file = self._file
+        if file is None or file.checked:
+            return
+        try:
+            await asyncio.to_thread(check_beside, self.path)
+        except JournalError as error:
+            if self.failed is None:
+                self._fail(error, [])
+        else:
+            file.checked = True
 
     async def close(self) -> None:
         """Write what waits, then close the file, drop the lock and close the executor; idempotent.

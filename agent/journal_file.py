@@ -30,6 +30,7 @@ _SELECT_BACKWARDS: Final = (
     "SELECT seq, battery, kind, at_ms, body, crc FROM records WHERE seq > ? ORDER BY seq DESC LIMIT ?"
 )
 _SALVAGED_MAX: Final = 50_000
+_CHECK_AT_OPEN_BYTES: Final = 8 << 20  # a tenth of a second; the check reads every page
 _BUSY_TIMEOUT_S: Final = 5.0
 _CHECKPOINT_PAGES: Final = 100  # short checkpoints: an award waits for at most 400 kB of copying
 _WAL_BYTES_MAX: Final = 8 << 20
@@ -61,11 +62,12 @@ class JournalFile:
         self.path = path
         self._connection = connection
         self._lock_fd = lock_fd
+        self.checked = False
         (self.last_seq,) = connection.execute("SELECT coalesce(max(seq), 0) FROM records").fetchone()
 
     @classmethod
     def open(cls, path: Path, *, max_bytes: int) -> JournalFile:
-        """Lock, check and, if need be, create the file.
+        """Lock and, if need be, create the file; check it unless that would take long (`checked` says).
 
         Raises JournalBusy when another process holds it, JournalCorrupt when SQLite's own check finds damage,
         JournalFull, JournalReadOnly or JournalError when it cannot be used.
@@ -77,9 +79,12 @@ class JournalFile:
             lock_fd = _lock(path)
             _create(path)
             connection = _connect(path, max_bytes)
-            check_file(path, connection)
+            small = path.stat().st_size <= _CHECK_AT_OPEN_BYTES
+            if small:
+                check_file(path, connection)
             bring_up_to_date(connection, path)
-            return cls(path, connection, lock_fd)
+            file = cls(path, connection, lock_fd)
+            file.checked = small
         except (sqlite3.Error, OSError, JournalError) as error:
             if connection is not None:
                 connection.close()
@@ -88,6 +93,7 @@ class JournalFile:
             if isinstance(error, JournalError):
                 raise
             raise journal_error(path, error) from error
+        return file
 
     def write(self, rows: Sequence[Row]) -> None:
         """Commit rows as one group; they are durable when this returns. Raises sqlite3.Error; then none of them is."""
@@ -158,6 +164,15 @@ def _intact(row: Row, damage: list[str]) -> Iterator[Record]:
         yield record_of(row)
     except ValueError as error:
         damage.append(str(error))
+
+
+def check_beside(path: Path) -> None:
+    """Check a file of any size through a connection of its own, on any thread. Raises JournalError."""
+    try:
+        with closing(_connect_to_read(path)) as connection:
+            check_file(path, connection)
+    except (sqlite3.Error, OSError) as error:
+        raise journal_error(path, error) from error
 
 
 def check_file(path: Path, connection: sqlite3.Connection) -> None:

@@ -91,6 +91,8 @@ def test_any_plain_body_survives(
         journal = opened(tmp_path_factory.mktemp("j") / "j.db", executor)
         kept = []
         for battery, kind, body in entries:
+            if kind == "checkpoint":
+                continue
             try:
                 seq, _ = journal.append(battery, kind, body)
             except ValueError:
@@ -360,6 +362,29 @@ class TestDamage:
         with pytest.raises(JournalCorrupt):
             reader.append("home", "award", {})
         await reader.close()
+
+    @pytest.mark.parametrize("damaged", [False, True])
+    async def test_a_large_file_is_checked_beside_the_work(self, path: Path, *, damaged: bool) -> None:
+        journal = opened(path)
+        text = "x" * 100_000
+        await asyncio.gather(*(journal.append("home", "award", {"text": text})[1] for _ in range(100)))
+        await journal.append("", "checkpoint", {})[1]
+        await journal.close()
+        if damaged:
+            with path.open("r+b") as file:
+                file.seek(10 * 4096)
+                file.write(b"\xa5" * 4096)
+        journal = opened(path)
+        told: list[JournalError] = []
+        journal.on_failure = told.append
+        assert [record.kind for record in journal.replay()] == ["checkpoint"]
+        await journal.check()
+        await journal.check()
+        assert [type(error) for error in told] == ([JournalCorrupt] if damaged else [])
+        if not damaged:
+            await journal.append("home", "award", {})[1]
+        await journal.close()
+        await journal.check()
 
     async def test_another_database_is_not_touched(self, path: Path) -> None:
         path.parent.mkdir()
