@@ -88,6 +88,15 @@ class TestCodes:
         assert facts is not None
         assert (facts.distinct_bidders, facts.first_acceptable_e4, facts.entered) == (2, 110_000, 1)
 
+    def test_the_count_of_distinct_bidders_is_bounded(self) -> None:
+        bench = opened()
+        bench.bid("z", 150_000, 5_000)
+        for index in range(1_030):
+            bench.bid(f"p{index}", 120_000, 5_000)
+        facts = stats(bench.auction)
+        assert facts is not None
+        assert facts.distinct_bidders == 1_024
+
 
 class TestLots:
     def test_a_lot_is_rounded_down_to_a_step(self) -> None:
