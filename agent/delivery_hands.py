@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from agent.delivery_log import DeliveryLog
     from drivers.device import Battery, BatteryInfo, BatteryState, CommandResult, TakeOver
 
-OPERATION_MAX_S: Final = 5.0
-"""No driver needs longer for one operation on an answering line; more is a lost link."""
+OPERATION_MAX_S: Final = 10.0
+"""A slow device (half a second an answer) needs 6 s for a take-over; what takes longer than this is a lost link."""
 
 CHECK_EVERY_MS: Final = 5_000
 """How often the registers of a battery without a dead-man are checked."""

@@ -129,11 +129,17 @@ class Runs:
 
     def served(self, keys: Collection[TradeKey], first_frame_at_ms: int, now_ms: int) -> None:
         """A setpoint is in the battery: runs it serves start with its first frame, closing runs without it are cut."""
+        begun: list[Trade] = []
         for index, run in enumerate(self._runs):
             if run.trade.key not in keys:
                 self._runs[index] = self._cut(run, now_ms)
             elif run.started_at_ms is None:
-                self._runs[index] = self._started(run, first_frame_at_ms)
+                self._runs[index] = replace(run, started_at_ms=first_frame_at_ms)
+                self._meter_from(run, first_frame_at_ms)
+                begun.append(run.trade)
+        for trade in begun:  # the table is right before anybody hears of it
+            self._log.started(trade, first_setpoint_at_ms=first_frame_at_ms, counter_wh=self._counter_wh())
+            self._listener.delivery_started(trade, first_frame_at_ms)
 
     def cut_all(self, now_ms: int) -> None:
         """The battery serves nobody any more."""
@@ -188,7 +194,7 @@ class Runs:
                 self._log.progress(run.trade, delivered_wh=delivered_wh, counter_wh=self._counter_wh())
                 self._listener.delivery_progress(run.trade, delivered_wh)
 
-    def _started(self, run: Run, first_frame_at_ms: int) -> Run:
+    def _meter_from(self, run: Run, first_frame_at_ms: int) -> None:
         trade = run.trade
         if self._meter is not None:
             self._meter.open(
@@ -198,9 +204,6 @@ class Runs:
                 now_ms=first_frame_at_ms,
                 before_wh=run.before_wh,
             )
-        self._log.started(trade, first_setpoint_at_ms=first_frame_at_ms, counter_wh=self._counter_wh())
-        self._listener.delivery_started(trade, first_frame_at_ms)
-        return replace(run, started_at_ms=first_frame_at_ms)
 
     def _cut(self, run: Run, now_ms: int) -> Run:
         if run.closing is not None and run.started_at_ms is not None and self._meter is not None:

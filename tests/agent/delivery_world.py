@@ -219,6 +219,7 @@ class Ear:
     def delivery_started(self, trade: Trade, first_setpoint_at_ms: int) -> None:
         assert trade.key not in self.started
         self.started[trade.key] = first_setpoint_at_ms
+        self.heard.set()
 
     def delivery_progress(self, trade: Trade, delivered_wh: int) -> None:
         self.progress.append((now_ms(), trade.bid_id, delivered_wh))
