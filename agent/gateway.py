@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from dataclasses import replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from agent import records
 from agent.books import books_of, restart_voids
+from agent.books_codec import checkpoint
 from agent.books_types import Books
 from agent.control import ControlServer
 from agent.events import EventHub
@@ -24,7 +26,7 @@ from agent.metrics import Metrics
 from agent.records import Kind
 from agent.site_control import OwnerDesk
 from agent.storefront import Storefront
-from agent.supervisor import Supervisor
+from agent.supervisor import NEVER, Supervisor
 from etp.io.pollclock import PollClock
 from etp.messages import ReasonCode
 
@@ -42,9 +44,17 @@ _log = get_logger("agent")
 class Gateway:
     """One agent: `start`, then `stop`."""
 
-    def __init__(self, site: Site, around: Surroundings, *, beat: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        site: Site,
+        around: Surroundings,
+        *,
+        beat: Callable[[], None] | None = None,
+        hub: EventHub | None = None,
+    ) -> None:
+        """`beat` is called by every turn of every control loop; `hub` takes the events (None = one of its own)."""
         self.site = site
-        self.hub = EventHub(around.wall_ms)
+        self.hub = EventHub(around.wall_ms) if hub is None else hub
         self.metrics = Metrics()
         self.fronts: dict[str, Storefront] = {}
         self._around = around
@@ -54,6 +64,7 @@ class Gateway:
         self._lag = LoopLag(lambda lag_ms: _log.warning("loop blocked", lag_ms=lag_ms))
         self._control: ControlServer | None = None
         self.endpoints: dict[str, str] = {}
+        self.is_open = False
 
     @property
     def journal(self) -> Journal:
@@ -90,6 +101,8 @@ class Gateway:
             self._supervisor.start(f"{front.name}.delivery", front.delivery.run)
             self._supervisor.start(f"{front.name}.reports", front.seller.report)
         self._supervisor.start("metrics", self._publish_metrics)
+        self._supervisor.start("journal check", journal.check, policy=NEVER, may_end=True)
+        self.is_open = True
         self._lag.start()
         if control:
             self._control = ControlServer(self.site.control_socket, self.owner_desk(), self.hub)
@@ -154,6 +167,9 @@ class Gateway:
         for name, book in books.items():
             for record in restart_voids(book):
                 journal.append(name, Kind.VOID, record)
+        if books:
+            settled = [replace(book, awards={}) for book in books.values()]
+            journal.append("", Kind.CHECKPOINT, checkpoint(settled))
         return books
 
     def _journal_failed(self, error: JournalError) -> None:

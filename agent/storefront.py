@@ -45,7 +45,7 @@ class Storefront:
         hub: EventHub,
         metrics: Metrics,
         poll_clock: PollClock,
-        beat: Callable[[], None],
+        beat: Callable[[], None] | None,
     ) -> None:
         self.site = battery_site
         self.name = battery_site.name

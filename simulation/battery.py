@@ -46,7 +46,6 @@ class Device:
         self.troubles = Troubles()
         self.held = False
         self.reverts = 0
-        self.lowest_held_soc = 1.0
         self.counter_step_wh = counter_step_wh
         self._reverts_at_ms = 0
         self._at_ms = 0
@@ -85,8 +84,6 @@ class Device:
     def _step_to(self, now_ms: int) -> None:
         self.model.step(max(0, now_ms - self._at_ms))
         self._at_ms = max(self._at_ms, now_ms)
-        if self.held and self.model.power_w < 0:
-            self.lowest_held_soc = min(self.lowest_held_soc, self.model.soc)
 
 
 class DeviceLink:

@@ -26,8 +26,6 @@ class Disk:
     stall_ms: float = 0.0
     """Added to every commit while the disk is busy with itself."""
     full: bool = False
-    lies: bool = False
-    """Reports what it has not written: only for proving that this would be noticed."""
 
 
 class VirtualExecutor:
@@ -62,7 +60,7 @@ class VirtualExecutor:
         error: BaseException | None = None
         if self._disk.full:
             error = OSError(errno.ENOSPC, "No space left on device")
-        elif not self._disk.lies:
+        else:
             try:
                 job()
             except Exception as caught:  # noqa: BLE001 - an executor's outermost edge: every error goes to `done`

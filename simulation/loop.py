@@ -1,7 +1,7 @@
 """An asyncio event loop whose clock jumps to the next timer instead of waiting, and whose processes can die.
 
 Everything that runs on it is as fast as its own work and takes the same course every time. There is no file descriptor
-and no thread: sockets come from the network handed in, and whoever asks for a thread gets an error.
+and no thread: sockets come from the network handed in, and what asks for a thread runs at once.
 
 A `Process` is what a crash takes away. Callbacks and tasks belong to the process in whose context they were started;
 once it is dead none of them runs again, as if the power had gone between two instructions.
@@ -142,6 +142,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
             return super().call_at(when, callback, *args, context=context)
         return super().call_at(when, _call_if_alive, process, callback, args, context=context)
 
+    def call_outside(self, delay_s: float, callback: Callable[..., Any], *args: Any) -> None:
+        """Call later as nobody's doing, whichever process asks: it happens even if that dies."""
+        self.call_at(self.time() + delay_s, callback, *args, context=contextvars.Context())
+
     async def create_connection(  # type: ignore[override]
         self, protocol_factory: Any, host: str, port: int, **_options: Any
     ) -> tuple[asyncio.Transport, Any]:
@@ -154,9 +158,16 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Listen on the network handed in."""
         return self._network().listen(host, port, protocol_factory)
 
-    def run_in_executor(self, *_args: Any) -> Never:  # type: ignore[override]
-        """Refuse: a thread would bring the machine's timing in."""
-        raise RuntimeError("no threads in virtual time")
+    def run_in_executor(  # type: ignore[override]
+        self, _executor: Any, func: Any, *args: Any
+    ) -> asyncio.Future[Any]:
+        """Run what asks for a thread at once: a thread would bring the machine's timing in."""
+        future: asyncio.Future[Any] = self.create_future()
+        try:
+            future.set_result(func(*args))
+        except Exception as error:  # noqa: BLE001 - an executor's outermost edge: every error goes to the future
+            future.set_exception(error)
+        return future
 
     def _network(self) -> Dialer:
         if self.network is None:

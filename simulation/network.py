@@ -9,7 +9,6 @@ transport asks its protocol to pause.
 from __future__ import annotations
 
 import asyncio
-import contextvars
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -20,11 +19,10 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable
 
-    from simulation.loop import Process
+    from simulation.loop import Process, VirtualLoop
 
 WINDOW_BYTES: Final = 65_536
 _FIRST_EPHEMERAL_PORT: Final = 40_000
-_NOBODY: Final = contextvars.Context()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +38,7 @@ class LinkWeather:
 class Network:
     """Listeners and links on one virtual loop; every draw comes from the one generator handed in."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, rng: random.Random, weather: LinkWeather) -> None:
+    def __init__(self, loop: VirtualLoop, rng: random.Random, weather: LinkWeather) -> None:
         self._loop = loop
         self._rng = rng
         self.weather = weather
@@ -95,7 +93,7 @@ class Network:
 
     def call_at(self, when_s: float, callback: Callable[..., None], *args: Any) -> None:
         """Schedule on the loop, as nobody's doing: what is under way arrives whoever has died meanwhile."""
-        self._loop.call_at(when_s, callback, *args, context=_NOBODY.copy())
+        self._loop.call_outside(when_s - self._loop.time(), callback, *args)
 
     def now_s(self) -> float:
         """Return the loop's time."""

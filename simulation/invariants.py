@@ -1,0 +1,151 @@
+"""What must hold after every step, whatever the world does; a breach ends the run with its seed and its last events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from agent.books import books_of
+from agent.records import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from agent.records import Record, TradeKey
+    from agent.storefront import Storefront
+    from simulation.battery import Device
+
+ANSWER_MS: Final = 500
+HELD_IDLE_MS: Final = 15_000
+"""A battery may be held without a trade only while its release is on the way: retries of a silent line included."""
+UNWATCHED_MS: Final = 15_000
+"""After a silence or a crash the battery may have run on until its revert timer: the next reading tells."""
+_FLOW_SLACK_MS: Final = 3_000
+"""A reading and a progress figure may be this old; the energy of that time is not known to either side."""
+
+
+@dataclass(frozen=True, slots=True)
+class Breach(Exception):  # noqa: N818 - it is what happened
+    """An invariant that does not hold: which, and what was seen."""
+
+    invariant: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.invariant}: {self.detail}"
+
+
+def check_accept(front: Storefront, device: Device, fields: dict[str, Any], now_ms: int) -> None:
+    """At each Accept: in time, at or above the reserve, and covered by what is in the battery."""
+    took_ms = fields["awarded_at_ms"] - fields["asked_at_ms"]
+    if took_ms > ANSWER_MS:
+        raise Breach("nothing is accepted late", f"bid {fields['bid_id']} answered after {took_ms} ms")
+    if fields["price_e4"] < fields["reserve_e4"]:
+        raise Breach("nothing is sold below the reserve", f"{fields['price_e4']} < {fields['reserve_e4']}")
+    device.advance(now_ms)
+    promised_wh = front.seller.promises().energy_wh
+    usable_wh = usable(front, device)
+    slack_wh = slack(device)
+    if promised_wh > usable_wh + slack_wh:
+        raise Breach(
+            "no energy is sold twice",
+            f"{promised_wh} Wh promised, {usable_wh} Wh usable (+{slack_wh}) in {device.name}",
+        )
+
+
+class DeviceWatch:
+    """What must hold at a battery at every step; one for each device."""
+
+    def __init__(self, device: Device, floor_permille: int) -> None:
+        self._device = device
+        self._floor_permille = floor_permille
+        self._trusted_from_ms = 0
+        self._idle_since_ms = 0
+
+    def check(self, front: Storefront | None, now_ms: int) -> None:
+        """The floor holds, and an idle battery is let go; neither can be asked of an agent that is dead or cut off.
+
+        Then the device's own revert timer must do it: see `Device`.
+        """
+        device = self._device
+        if front is None or device.troubles.silent:
+            self._trusted_from_ms = now_ms + UNWATCHED_MS
+            self._idle_since_ms = 0
+            return
+        if not device.held:
+            self._idle_since_ms = 0
+            return
+        if now_ms >= self._trusted_from_ms and device.model.power_w < 0:
+            self._check_floor()
+        if front.delivery.active:
+            self._idle_since_ms = 0
+            return
+        self._idle_since_ms = self._idle_since_ms or now_ms
+        held_ms = now_ms - self._idle_since_ms
+        if held_ms > HELD_IDLE_MS:
+            raise Breach("a battery is released when nobody buys", f"{device.name} held for {held_ms} ms")
+
+    def _check_floor(self) -> None:
+        device = self._device
+        floor_wh = device.model.config.capacity_wh * self._floor_permille / 1_000
+        if device.model.stored_wh < floor_wh - slack(device):
+            raise Breach("the floor is never crossed", f"{device.name} at {device.model.soc * 1_000:.1f} permille")
+
+
+def check_lots(records: Iterable[Record]) -> None:
+    """Over the journal: what a lot sold fits into it, and a trade is confirmed once."""
+    lots: dict[tuple[str, int], int] = {}
+    sold: dict[tuple[str, int], int] = {}
+    confirmed: set[tuple[str, int]] = set()
+    for record in records:
+        body = record.body
+        if record.kind == Kind.LOT_OPENED:
+            lots[record.battery, record.seq] = body["energy_wh"]
+        elif record.kind == Kind.CONFIRMED:
+            award = (record.battery, body["award_seq"])
+            if award in confirmed:
+                raise Breach("no energy is sold twice", f"award {award} confirmed twice")
+            confirmed.add(award)
+            lot = (record.battery, body["lot_id"])
+            sold[lot] = sold.get(lot, 0) + body["energy_wh"]
+    for lot, sold_wh in sold.items():
+        if sold_wh > lots.get(lot, 0):
+            raise Breach("no energy is sold twice", f"lot {lot}: {sold_wh} Wh sold of {lots.get(lot, 0)} Wh")
+
+
+def check_survival(records: Sequence[Record], acknowledged: Iterable[tuple[str, TradeKey]]) -> None:
+    """After a restart: every trade that a buyer was told exists is on disk, ended or still open."""
+    known = {(r.battery, (r.body["peer"], r.body["bid_id"])) for r in records if r.kind == Kind.CONFIRMED}
+    for battery, key in acknowledged:
+        if (battery, key) not in known:
+            raise Breach("a confirmed trade survives any crash", f"bid {key[1]} of {key[0]} at {battery} is gone")
+
+
+def check_end(records: Sequence[Record], counters_wh: dict[str, int]) -> None:
+    """When everybody has gone quiet: every award ended, every trade too, and nothing was billed that did not flow."""
+    for name, books in books_of(records).items():
+        if books.awards:
+            raise Breach("every Accept ends", f"{len(books.awards)} awards of {name} are neither trade nor void")
+        if books.trades:
+            raise Breach("every Accept ends", f"{len(books.trades)} trades of {name} have not ended")
+        if books.take_over is not None:
+            raise Breach("a battery is released when nobody buys", f"{name} is still taken over")
+        if books.contradictions:
+            raise Breach("the journal never contradicts itself", books.contradictions[0])
+    for name, counter_wh in counters_wh.items():
+        billed_wh = sum(r.body["delivered_wh"] for r in records if r.battery == name and r.kind == Kind.DELIVERY_ENDED)
+        if billed_wh > counter_wh + 1:
+            raise Breach("payouts equal receipts", f"{name}: {billed_wh} Wh billed, {counter_wh} Wh left the battery")
+
+
+def usable(front: Storefront, device: Device) -> int:
+    """Return what is really above the site's floor, in Wh at the battery's AC side."""
+    above = device.model.soc - front.site.floor_permille / 1_000
+    return int(max(0.0, above) * device.model.config.capacity_wh * front.site.efficiency_permille / 1_000)
+
+
+def slack(device: Device) -> int:
+    """Return what the agent cannot know yet: energy of the last readings, and one step of the state of charge."""
+    config = device.model.config
+    flow_wh = config.rated_power_w * config.time_lapse * _FLOW_SLACK_MS / 3_600_000
+    return int(flow_wh + config.capacity_wh / 1_000) + 1

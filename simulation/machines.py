@@ -1,0 +1,213 @@
+"""The machines of the world: a gateway that can be crashed and booted, and a buyer's host. Production code inside."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from agent.config import parse_site
+from agent.config_build import site_of
+from agent.events import EventHub
+from agent.gateway import Gateway
+from agent.journal import Journal
+from agent.surroundings import Surroundings
+from aggregator.config import AggregatorConfig
+from aggregator.service import Aggregator
+from aggregator.service import Surroundings as BuyerSurroundings
+from etp.auth import AuthPolicy
+from etp.connection import Role
+from etp.io.client import connect
+from etp.io.maker import ConnectionMaker
+from etp.io.pollclock import PollClock
+from etp.limits import Limits
+from settlement.keys import IdentityKey, device_id
+from simulation.battery import DeviceLink
+from simulation.disk import Disk, VirtualExecutor
+from simulation.loop import Process
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from agent.config_values import BatterySite, Site
+    from agent.records import Record
+    from simulation.battery import Device
+    from simulation.loop import VirtualLoop
+    from simulation.network import Network
+
+WALL_START_MS: Final = 1_790_000_000_000
+
+
+class TellingHub(EventHub):
+    """An event hub that tells the world at once; `publish` is the moment at which invariants are checked."""
+
+    def __init__(self, who: str, tell: Callable[[str, str, dict[str, Any]], None], wall_ms: Callable[[], int]) -> None:
+        super().__init__(wall_ms)
+        self._who = who
+        self._tell = tell
+
+    @property
+    def listening(self) -> bool:
+        """The world always listens."""
+        return True
+
+    def publish(self, name: str, /, **fields: Any) -> None:
+        """Tell the world."""
+        super().publish(name, **fields)
+        self._tell(self._who, name, fields)
+
+
+class GatewayHost:
+    """A gateway: its devices and its disk stay when a process dies."""
+
+    def __init__(
+        self,
+        name: str,
+        toml: str,
+        *,
+        directory: Path,
+        devices: dict[str, Device],
+        loop: VirtualLoop,
+        network: Network,
+        rng: random.Random,
+        tell: Callable[[str, str, dict[str, Any]], None],
+    ) -> None:
+        self.name = name
+        self.devices = devices
+        self.disk = Disk()
+        path = directory / f"{name}.toml"
+        self.site: Site = site_of(path, parse_site(toml.encode(), path))
+        self.gateway: Gateway | None = None
+        self.process: Process | None = None
+        self.dead: list[Process] = []
+        self._loop = loop
+        self._network = network
+        self._rng = rng
+        self._tell = tell
+        self._failure: BaseException | None = None
+
+    def boot(self) -> None:
+        """Start a process of the production agent."""
+        self.process = Process(self.name)
+        around = Surroundings(
+            open_battery=self._open_battery,
+            journal_executor=lambda: VirtualExecutor(self.disk, self._rng),
+            signer=lambda site: IdentityKey.from_root(site.name.encode().ljust(32, b"\0")),
+            wall_ms=self.wall_ms,
+            random_bytes=self._rng.randbytes,
+            clock_trusted=lambda: True,
+        )
+        self.gateway = Gateway(self.site, around, hub=TellingHub(self.name, self._tell, self.wall_ms))
+        task = self._loop.start_in(self.process, self.gateway.start(control=False))
+        task.add_done_callback(self._started)
+
+    def crash(self) -> None:
+        """Cut the power: the process stops between two instructions, its connections are reset."""
+        if self.process is None or self.gateway is None:
+            return
+        self.process.kill()
+        self._network.process_died(self.process)
+        self.gateway.journal.abandon()
+        self.dead.append(self.process)
+        self.process = self.gateway = None
+
+    def records(self) -> list[Record]:
+        """Return everything the journal holds on disk."""
+        return list(Journal.open_read_only(self.site.storage.journal, wall_ms=self.wall_ms).replay())
+
+    def bury(self) -> None:
+        """Give back what dead processes hold."""
+        for process in self.dead:
+            process.bury()
+        self.dead.clear()
+
+    def check(self) -> None:
+        """Raise what kept the last start from succeeding."""
+        if self._failure is not None:
+            raise self._failure
+
+    def wall_ms(self) -> int:
+        """Return the time of day."""
+        return WALL_START_MS + int(self._loop.time() * 1_000)
+
+    def _started(self, task: Any) -> None:
+        self._failure = None if task.cancelled() else task.exception()
+
+    def _open_battery(self, battery: BatterySite, _site: Site) -> DeviceLink:
+        return DeviceLink(self.devices[battery.name], self._rng)
+
+
+class BuyerHost:
+    """A buyer's machine: the production aggregator on static endpoints."""
+
+    def __init__(
+        self,
+        name: str,
+        toml: str,
+        *,
+        directory: Path,
+        loop: VirtualLoop,
+        network: Network,
+        rng: random.Random,
+        tell: Callable[[str, str, dict[str, Any]], None],
+    ) -> None:
+        self.name = name
+        self.process: Process | None = None
+        self.dead: list[Process] = []
+        self._rng = rng
+        self._config = AggregatorConfig.model_validate({**tomllib.loads(toml), "directory": directory})
+        self._loop = loop
+        self._network = network
+        self._tell = tell
+
+    def boot(self) -> None:
+        """Start a process of the production aggregator."""
+        self.process = Process(self.name)
+        self._loop.start_in(self.process, self._serve())
+
+    def crash(self) -> None:
+        """Cut the power."""
+        if self.process is not None:
+            self.process.kill()
+            self._network.process_died(self.process)
+            self.dead.append(self.process)
+            self.process = None
+
+    def bury(self) -> None:
+        """Give back what dead processes hold."""
+        for process in self.dead:
+            process.bury()
+        self.dead.clear()
+
+    async def _serve(self) -> None:
+        signer = IdentityKey.from_root(self.name.encode().ljust(32, b"\0"))
+        signed = self._config.network.peers == "signed"
+        maker = ConnectionMaker(
+            role=Role.AGGREGATOR,
+            device_id=device_id(signer.public_key),
+            policy=AuthPolicy(peers=self._config.network.peers, signer=signer if signed else None),
+            limits=Limits(),
+            wall_ms=self._wall_ms,
+        )
+        around = BuyerSurroundings(
+            device_id=maker.device_id,
+            dial=partial(_dial, maker, PollClock(self._loop)),
+            wall_ms=self._wall_ms,
+            rng=self._rng,
+            write=self._told,
+        )
+        Aggregator(self._config, around).start()
+
+    def _told(self, line: str) -> None:
+        fields = json.loads(line)
+        self._tell(self.name, fields.pop("event"), fields)
+
+    def _wall_ms(self) -> int:
+        return WALL_START_MS + int(self._loop.time() * 1_000)
+
+
+async def _dial(maker: ConnectionMaker, clock: PollClock, host: str, port: int, handler: Any) -> Any:
+    return await connect(host, port, handler=handler, maker=maker, clock=clock)
