@@ -102,6 +102,9 @@ class DeclaredBattery:
 
     async def prepare(self) -> TakeOver:
         """Read what the command registers hold, before any write."""
+        lasting = self.info is None or self.info.dead_man_ms is not None
+        if self._commander is not None and not lasting and not self._options.accept_no_deadman:
+            raise NotReady("the device never stops by itself and accept_no_deadman is not set", device=self.name)
         taken = await self._commanding(lambda commander, port: commander.prepare(port))
         if self._assembler is not None:
             self._assembler.plausibility.delivery(active=True)
@@ -122,6 +125,8 @@ class DeclaredBattery:
             while True:
                 try:
                     await self._identified(Priority.COMMAND)
+                    if self._commander is None and take_over is None:
+                        return
                     await self._commanding(lambda commander, port: commander.release(port, take_over))
                 except (LinkLost, BadReply) as error:
                     self._problem = f"release not done yet: {error}"
@@ -137,8 +142,6 @@ class DeclaredBattery:
         if commander is None:
             known = self._device is not None
             raise NotReady("this device cannot be commanded" if known else "not identified yet", device=self.name)
-        if self._device is not None and self._device.info.dead_man_ms is None and not self._options.accept_no_deadman:
-            raise NotReady("the device never stops by itself and accept_no_deadman is not set", device=self.name)
         async with self._line.used():
             return await self._on_line(lambda port: work(commander, port), Priority.COMMAND)
 

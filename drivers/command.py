@@ -36,6 +36,10 @@ ECHO_PAUSE_MS: Final = 100
 TIMER_SLACK_S: Final = 2  # a timer in whole seconds, read a moment later
 
 
+def _is_due(write: Write, image: Image) -> bool:
+    return write.feeds or image.raw(write.point) != write.raw
+
+
 class Hold(Enum):
     """Who has the battery, as far as we are concerned."""
 
@@ -70,7 +74,7 @@ class Commander:
         image = await self._look(port)
         self._check_remote(image)
         self._check_own_control(image)
-        self._check_budget()
+        self._check_budget(self._plan.writes(self._plan.command.take, 0, image))
         release = self._plan.writes(self._plan.command.release, 0, image)
         names = [*dict.fromkeys(step.point for step in (*self._plan.command.take, *self._plan.command.release))]
         found_raw = {name: raw for name in names if name in image and (raw := image.raw(name)) is not None}
@@ -99,12 +103,12 @@ class Commander:
         if self.hold is Hold.ACTIVE:
             self._check_held(image)
             writes = self._plan.writes(self._plan.command.change, power_w, image)
-            self._check_budget(writes)
+            self._check_budget(writes, image)
             sent_at_ms = await self._apply(port, writes, image)
         else:
             self._check_own_control(image)
             writes = self._plan.writes(self._plan.command.take, power_w, image)
-            self._check_budget(writes)
+            self._check_budget(writes, image)
             self._power_w = power_w
             self.hold = Hold.ACTIVE
             first = await self._apply(port, writes[:-1], image)
@@ -124,7 +128,7 @@ class Commander:
         self._check_held(image)
         self._check_counting(image)
         writes = self._plan.writes(self._plan.command.renew, self._power_w, image)
-        self._check_budget(writes)
+        self._check_budget(writes, image)
         await self._apply(port, writes, image)
         await self._check_timer(port)
 
@@ -143,6 +147,8 @@ class Commander:
             self._check_ours(image)
         except ForeignWrite:
             self._forget()
+            if self._is_own_control(image):
+                return
             raise
         writes = [Write(name, raw, feeds=False) for name, raw in record.recipe if name in self._plan.placed]
         await self._apply(port, writes, image)
@@ -189,8 +195,7 @@ class Commander:
         wanted = {write.point: write for write in (*expect, *writes)}
         held = {**(self._held or {}), **{name: write.raw for name, write in wanted.items()}}
         self._held = None
-        due = [write for write in writes if write.feeds or image.raw(write.point) != write.raw]
-        sent = [await self._write(port, write) for write in due]
+        sent = [await self._write(port, write) for write in writes if _is_due(write, image)]
         missing = await self._missing(port, held)
         if missing:
             sent += [await self._write(port, write) for name, write in wanted.items() if name in missing]
@@ -247,6 +252,9 @@ class Commander:
         """Whether the device fell back to its own control because our last renewal is a dead-man's time ago."""
         if self._plan.dead_man_s is None or self._now_ms() - self._fed_at_ms < (self._plan.dead_man_s - 1) * 1_000:
             return False
+        return self._is_own_control(image)
+
+    def _is_own_control(self, image: Image) -> bool:
         return all(image.raw(point) in own for point, own in self._plan.command.own_control.items())
 
     def _check_ours(self, image: Image) -> None:
@@ -262,14 +270,15 @@ class Commander:
             if found not in own and found != ours.get(point):
                 raise ForeignWrite(point, int(ours.get(point, 0)), -1 if found is None else found)
 
-    def _check_budget(self, writes: Sequence[Write] | None = None) -> None:
-        """Raise NotReady unless the budgets cover `writes` (None: a take-over) and a release with one retry."""
-        command = self._plan.command
-        names = [step.point for step in command.take] if writes is None else [write.point for write in writes]
-        names += [step.point for step in command.release] * 2
-        for name in {*names} - self._plan.left_out:
+    def _check_budget(self, writes: Sequence[Write], image: Image | None = None) -> None:
+        """Raise NotReady unless the budgets cover `writes` (where they change something) and a release with a retry."""
+        due = [write.point for write in writes if image is None or _is_due(write, image)]
+        if not due:
+            return
+        due += [step.point for step in self._plan.command.release] * 2
+        for name in {*due} - self._plan.left_out:
             left = self._writes.left(name, self._plan.placed[name].point.budget_per_day, self._now_ms())
-            if left is not None and left < names.count(name):
+            if left is not None and left < due.count(name):
                 raise NotReady(f"the write budget of {name} is spent")
 
     async def _check_timer(self, port: Port) -> None:

@@ -48,10 +48,14 @@ class Block(NamedTuple):
 
 
 class PlacedPoint(NamedTuple):
-    """A point and its wire addresses; `sf_address` is None where it has no scale factor."""
+    """A point and its wire addresses; `sf_address` is None where it has no scale factor.
+
+    `area` is where its model or address range begins: one request never reads across two of them.
+    """
 
     point: Point
     space: Space
+    area: int
     address: int
     sf_address: int | None
 
@@ -71,10 +75,10 @@ def place(point: Point, layout: Layout) -> PlacedPoint | None:
     if any(not layout.has(name) for name in point.needs) or any(layout.has(name) for name in point.unless):
         return None
     if point.sf is None:
-        return PlacedPoint(point, spot.space, spot.base + point.offset, None)
+        return PlacedPoint(point, spot.space, spot.sf_base, spot.base + point.offset, None)
     if point.sf >= spot.sf_length:
         return None
-    return PlacedPoint(point, spot.space, spot.base + point.offset, spot.sf_base + point.sf)
+    return PlacedPoint(point, spot.space, spot.sf_base, spot.base + point.offset, spot.sf_base + point.sf)
 
 
 def raw_number(placed: PlacedPoint, registers: Sequence[int]) -> int | None:

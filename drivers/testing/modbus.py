@@ -117,28 +117,26 @@ class FakeModbus:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
         self._writers.add(writer)
-        task = asyncio.current_task()
-        if task is not None:
-            self._tasks.add(task)
+        talk = asyncio.get_running_loop().create_task(self._talk(reader, writer))
+        self._tasks.add(talk)
+        await asyncio.wait({talk})
+        self._tasks.discard(talk)
+        self._writers.discard(writer)
+        writer.close()
 
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async def send(data: bytes) -> None:
             writer.write(data)
             await writer.drain()
 
-        try:
-            with suppress(asyncio.IncompleteReadError, ConnectionError):
-                while True:
-                    head = await reader.readexactly(_HEADER.size)
-                    transaction, _, length, unit = _HEADER.unpack(head)
-                    pdu = await reader.readexactly(min(length, _FRAME_MAX) - 1)
-                    request = self._parse(transaction, unit, pdu)
-                    self.log.append(request)
-                    await self.behave(request, self._answer(request), send)
-        finally:
-            self._writers.discard(writer)
-            writer.close()
-            if task is not None:
-                self._tasks.discard(task)
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                head = await reader.readexactly(_HEADER.size)
+                transaction, _, length, unit = _HEADER.unpack(head)
+                pdu = await reader.readexactly(min(length, _FRAME_MAX) - 1)
+                request = self._parse(transaction, unit, pdu)
+                self.log.append(request)
+                await self.behave(request, self._answer(request), send)
 
     @staticmethod
     def _parse(transaction: int, unit: int, pdu: bytes) -> Request:

@@ -96,6 +96,10 @@ class ScriptedBattery(FakeModbus):
         """Return the wire address of a point."""
         return self.places[_NAMES[name].model] + _NAMES[name].offset
 
+    def has(self, name: str) -> bool:
+        """Whether the device has a point."""
+        return _NAMES[name].model in self.places
+
     def poke(self, name: str, value: int | str) -> None:
         """Set a point's raw registers; text is padded with NUL, negative numbers are two's complement."""
         words = _NAMES[name].words

@@ -39,8 +39,8 @@ def point(name: str, offset: int = 0, *, words: int = 1, sf: int | None = None, 
     return Point(**{**base, **changes})
 
 
-def placed(address: int, *, words: int = 1, sf: int | None = None) -> PlacedPoint:
-    return PlacedPoint(point(f"p{address}", words=words), "holding", address, sf)
+def placed(address: int, *, words: int = 1, sf: int | None = None, area: int = 0) -> PlacedPoint:
+    return PlacedPoint(point(f"p{address}", words=words), "holding", area, address, sf)
 
 
 def test_neighbours_share_a_request() -> None:
@@ -51,6 +51,11 @@ def test_neighbours_share_a_request() -> None:
 def test_a_wide_gap_starts_a_new_request() -> None:
     points = [placed(100), placed(104)]
     assert plan(points, read_max=125, gap_max=2) == (Block("holding", 100, 1), Block("holding", 104, 1))
+
+
+def test_no_request_crosses_from_one_model_into_the_next() -> None:
+    points = [placed(100, area=90), placed(101, area=101)]
+    assert plan(points, read_max=125, gap_max=60) == (Block("holding", 100, 1), Block("holding", 101, 1))
 
 
 def test_a_scale_factor_comes_with_its_point() -> None:
@@ -67,6 +72,7 @@ POINTS = st.lists(
         placed,
         st.integers(0, 600),
         words=st.sampled_from([1, 2, 4]),
+        area=st.sampled_from([0, 50]),
         sf=st.none() | st.integers(0, 600),
     ),
     min_size=1,
