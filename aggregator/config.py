@@ -35,7 +35,7 @@ class Network(_Table):
 
     peers: Literal["open", "signed"] = "signed"
     """"signed": both sides prove their keys; "open": nobody does (lab, loopback)."""
-    trusted: list[str] | Literal["any"] | None = None
+    trusted_peers: list[str] | Literal["any"] | None = None
     """Public keys (64 hex digits) of batteries to buy from, or "any"; required when peers = "signed"."""
     open_on_network: bool = False
     """Allow peers = "open" beyond this machine."""
@@ -50,11 +50,11 @@ class Network(_Table):
     ttl: int = Field(default=DEFAULT_TTL, ge=0, le=255)
     """Hops that our multicast Query may take."""
     interface: str = ""
-    """Address of the interface to look on, "" = the system's choice."""
+    """Interface to look on, by name or IPv4 address; "" = the system's choice."""
     max_batteries: int = Field(default=512, ge=1, le=4_096)
     """Batteries to be connected to at once."""
 
-    @field_validator("trusted")
+    @field_validator("trusted_peers")
     @classmethod
     def _keys(cls, value: list[str] | str | None) -> list[str] | str | None:
         for key in value if isinstance(value, list) else ():
@@ -69,17 +69,17 @@ class Network(_Table):
             parse_endpoint(text)
         return value
 
-    @field_validator("group", "interface")
+    @field_validator("group")
     @classmethod
-    def _address(cls, value: str) -> str:
-        if value:
-            ipaddress.ip_address(value)
+    def _is_group(cls, value: str) -> str:
+        if not ipaddress.ip_address(value).is_multicast:
+            raise ValueError(f"{value} is not a multicast address")
         return value
 
     @model_validator(mode="after")
     def _whom(self) -> Self:
-        if self.peers == "signed" and self.trusted is None:
-            raise ValueError('trusted is required with peers = "signed": a list of keys, or "any"')
+        if self.peers == "signed" and self.trusted_peers is None:
+            raise ValueError('trusted_peers is required with peers = "signed": a list of keys, or "any"')
         if self.peers == "open" and not self.open_on_network:
             for endpoint in self.endpoints:
                 if not is_loopback(endpoint.host):
@@ -96,7 +96,7 @@ class Network(_Table):
     @property
     def trusted_keys(self) -> frozenset[bytes] | None:
         """The keys to buy from, None = any."""
-        return frozenset(map(bytes.fromhex, self.trusted)) if isinstance(self.trusted, list) else None
+        return frozenset(map(bytes.fromhex, self.trusted_peers)) if isinstance(self.trusted_peers, list) else None
 
 
 class Buy(_Table):
@@ -167,7 +167,7 @@ class AggregatorConfig(_Table):
 
     name: str = Field(min_length=1, max_length=64)
     """What people call this buyer."""
-    seed: int = Field(default=0, ge=0, lt=1 << 63)
+    seed: int = Field(default=0, ge=0, le=4_294_967_295)
     """Start of its chance: private values and random draws."""
     root_file: str | None = None
     """File with the 32 bytes that its keys come from, made at the first start; required with peers = "signed"."""

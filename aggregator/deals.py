@@ -108,6 +108,10 @@ class Deals:
             effects.append(Note("delivering", {**fields, "delivered_wh": trade.delivered_wh}))
         return effects
 
+    def adopt(self, other: Deals) -> None:
+        """Take over the signed trades of the same battery's former place."""
+        self._table.adopt(other._table)
+
     def link_up(self, now_ms: int) -> list[Effect]:
         """Send the Confirms that are open on a connection that can carry them."""
         self._table.link_up(now_ms)

@@ -23,7 +23,7 @@ LINES_MAX: Final = 20_000
 _STOP: Final = ""
 _QUIET: Final = frozenset({"bid", "refused", "delivering"})
 """Events that happen all the time: debug."""
-_BAD: Final = frozenset({"not_confirmed", "unanswered", "failed", "adrift", "crashed", "unreachable", "lost"})
+_BAD: Final = frozenset({"not_confirmed", "unanswered", "failed", "adrift", "crashed", "lost"})
 
 
 class LineWriter:
@@ -70,19 +70,29 @@ class Events:
         self._name = name
         self._wall_ms = wall_ms
         self._write = write
+        self._unreachable: set[str] = set()
         self._log = structlog.get_logger("aggregator").bind(aggregator=name)
 
     def __call__(self, event: str, fields: dict[str, Any]) -> None:
         """Tell one event."""
-        if event in _QUIET:
+        if event == "unreachable":
+            self._tell_unreachable(fields)
+        elif event in _QUIET:
             self._log.debug(event, **fields)
         elif event in _BAD:
             self._log.warning(event, **fields)
         else:
+            self._unreachable.discard(str(fields.get("battery")))
             self._log.info(event, **fields)
         if self._write is not None:
             line = {"event": event, "at_ms": self._wall_ms(), "aggregator": self._name, **fields}
             self._write(json.dumps(line, separators=(",", ":")))
+
+    def _tell_unreachable(self, fields: dict[str, Any]) -> None:
+        """Warn of the first failure of a row; `connected` ends it."""
+        battery = str(fields.get("battery"))
+        (self._log.debug if battery in self._unreachable else self._log.warning)("unreachable", **fields)
+        self._unreachable.add(battery)
 
 
 def write_status(path: Path, status: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from aggregator.slot import Conversation, Slot
+from aggregator.slot import Conversation, Slot, Watch
 from etp.io.client import ConnectError
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class Pool:
         emit: Emit,
         rng: random.Random,
         max_batteries: int = 512,
+        watch: Watch | None = None,
     ) -> None:
         """Make an empty pool; `new_session` gets the endpoint as text, `emit` every event with its fields."""
         self._dial = dial
@@ -55,6 +56,7 @@ class Pool:
         self._emit = emit
         self._rng = rng
         self._max = max_batteries
+        self._watch = watch
         self._slots: dict[Endpoint, Slot] = {}
         self._tasks: dict[Endpoint, asyncio.Task[None]] = {}
         self._feeding: asyncio.TimerHandle | None = None
@@ -79,7 +81,7 @@ class Pool:
         if endpoint in self._slots or len(self._slots) >= self._max:
             return False
         session = self._new_session(str(endpoint))
-        slot = self._slots[endpoint] = Slot(endpoint, session, emit=self._emit, after=self._heard)
+        slot = self._slots[endpoint] = Slot(endpoint, session, emit=self._emit, after=self._heard, watch=self._watch)
         self._tasks[endpoint] = asyncio.create_task(self._keep_always(slot), name=f"battery {endpoint}")
         return True
 
@@ -92,6 +94,15 @@ class Pool:
         self._tasks.pop(endpoint).cancel()
         del self._slots[endpoint]
         return True
+
+    def retire(self, endpoint: Endpoint, heir: Slot) -> None:
+        """Leave an endpoint whose battery now trades at another; its signed trades go on there."""
+        slot = self._slots.get(endpoint)
+        if slot is not None and slot is not heir:
+            heir.session.adopt(slot.session)
+            slot.retired = True
+            if slot.link is not None:
+                slot.link.close("the battery has moved")
 
     async def close(self) -> None:
         """Close all connections and wait until they are."""
@@ -114,7 +125,7 @@ class Pool:
 
     async def _keep_always(self, slot: Slot) -> None:
         """Report a fault of ours and go on: one battery must not cost the others."""
-        while True:
+        while not slot.retired:
             try:
                 await self._keep(slot)
             except Exception as error:  # noqa: BLE001 (a task's outermost edge)
@@ -124,7 +135,7 @@ class Pool:
     async def _keep(self, slot: Slot) -> None:
         """Keep one battery connected."""
         host, port = slot.endpoint
-        while True:
+        while not slot.retired:
             wait_ms = slot.breaker.wait_ms(slot.now_ms())
             if wait_ms:
                 await asyncio.sleep(wait_ms / 1_000 * (1 + _JITTER * self._rng.random()))
@@ -132,10 +143,9 @@ class Pool:
             try:
                 await self._dial(host, port, slot)
             except (ConnectError, OSError) as error:
-                slot.breaker = slot.breaker.failed(slot.now_ms())
-                slot.tell("unreachable", {"reason": str(error), "circuit": slot.breaker.circuit.value})
-                continue
-            await slot.over.wait()
+                slot.unreachable(str(error))
+            else:
+                await slot.over.wait()
 
     def _heard(self, slot: Slot) -> None:
         """Offer need or budget that became free to the batteries that wait for it."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from aggregator.breaker import Breaker
 from aggregator.effects import Effect, HangUp, Note, Send
+from etp.messages import MessageType
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,6 +46,22 @@ class Conversation(Protocol):
         ...
 
 
+class Watch(Protocol):
+    """Who wants to know which endpoints live: discovery."""
+
+    def registered(self, slot: Slot, device_id: int, signer: bytes | None) -> None:
+        """Note that the battery at an endpoint has registered on its connection."""
+        ...
+
+    def alive(self, endpoint: Endpoint) -> None:
+        """Note that an endpoint has said something."""
+        ...
+
+    def unreachable(self, endpoint: Endpoint) -> None:
+        """Note that an endpoint could not be dialled."""
+        ...
+
+
 class Slot:
     """One battery. `emit` gets every event with its fields; `after` runs when the session has been heard."""
 
@@ -55,6 +72,7 @@ class Slot:
         *,
         emit: Callable[[str, dict[str, Any]], None],
         after: Callable[[Slot], None],
+        watch: Watch | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.session = session
@@ -63,8 +81,11 @@ class Slot:
         self.over = asyncio.Event()
         """Set while there is no connection."""
         self.over.set()
+        self.retired = False
+        """Not dialled again: the battery has moved."""
         self._emit = emit
         self._after = after
+        self._watch = watch
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._opened_ms = 0
@@ -90,6 +111,7 @@ class Slot:
         if not self._answered:
             self._answered = True
             self.breaker = self.breaker.answered()
+        self._report(frames)
         self._perform(self.session.received(frames, self.now_ms()))
 
     def link_closed(self, link: Conversation, reason: str) -> None:
@@ -112,6 +134,13 @@ class Slot:
     def accept_late(self, link: Conversation, body: Body) -> None:
         """Only batteries send Accepts."""
 
+    def unreachable(self, reason: str) -> None:
+        """Note a dial that failed."""
+        self.breaker = self.breaker.failed(self.now_ms())
+        self.tell("unreachable", {"reason": reason, "circuit": self.breaker.circuit.value})
+        if self._watch is not None:
+            self._watch.unreachable(self.endpoint)
+
     def tick(self) -> None:
         """Let the session do what is due."""
         self._perform(self.session.tick(self.now_ms()))
@@ -127,6 +156,14 @@ class Slot:
             self._timer = None
         if self.link is not None:
             self.link.close("stopped")
+
+    def _report(self, frames: list[Received]) -> None:
+        if self._watch is None:
+            return
+        self._watch.alive(self.endpoint)
+        for frame in frames:
+            if frame.body.message_type == MessageType.REGISTER:
+                self._watch.registered(self, frame.body.device_id, frame.signer)
 
     def _perform(self, effects: list[Effect]) -> None:
         for effect in effects:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from etp.connection import Received
     from etp.io.link import Link
+    from etp.io.pollclock import PollClock
 
 PUSH_S: Final = 0.02
 
@@ -65,6 +66,7 @@ class StandInBattery:
     """How many Confirms it does not hear."""
     policy: AuthPolicy = field(default_factory=AuthPolicy)
     limits: Limits = field(default_factory=Limits)
+    clock: PollClock | None = None
     sold: dict[tuple[str, int], Sold] = field(default_factory=dict)
     heard: dict[int, int] = field(default_factory=dict)
 
@@ -84,7 +86,7 @@ class StandInBattery:
             limits=self.limits,
             wall_ms=self.wall_ms,
         )
-        self._server = EtpServer(handler=self, maker=maker)
+        self._server = EtpServer(handler=self, maker=maker, clock=self.clock)
 
     async def start(self, port: int = 0) -> int:
         """Listen on loopback and open the first lot; return the port."""

@@ -135,6 +135,12 @@ class TradeTable:
             del self._trades[trade.bid_id]
         return trade.stage
 
+    def adopt(self, other: TradeTable) -> None:
+        """Take over the signed trades of the same battery's former place."""
+        for trade in [trade for trade in other if trade.signed]:
+            self._trades[trade.bid_id] = trade
+            del other._trades[trade.bid_id]
+
     def link_up(self, now_ms: int) -> None:
         """Note that a connection can carry Confirms: those of signed trades are due at once."""
         self._link_up = True

@@ -57,7 +57,7 @@ def test_defaults_are_signed_truthful_and_without_limit(tmp_path: Path) -> None:
 name = "n"
 root_file = "n.root"
 [network]
-trusted = ["{"ab" * 32}"]
+trusted_peers = ["{"ab" * 32}"]
 [value]
 forecast_file = "spot.csv"
 [strategy]
@@ -85,11 +85,11 @@ def test_a_forecast_file_is_read_beside_the_configuration(tmp_path: Path) -> Non
         ("seed = 7", "seed = 7.5", 2, "seed: input should be a valid integer"),
         ("seed = 7", "seed = ", 2, "is not TOML"),
         ('peers = "open"', 'peers = "maybe"', 4, "network.peers: input should be 'open' or 'signed'"),
-        ('peers = "open"', "", 3, "network: trusted is required"),
-        ('peers = "open"', 'peers = "signed"\ntrusted = "any"', 0, "root_file is required"),
-        ('peers = "open"', 'peers = "open"\ntrusted = ["abc"]', 5, "'abc' is not a key of 64 hex digits"),
-        ('peers = "open"', 'peers = "open"\ntrusted = "all"', 5, "network.trusted"),
-        ('peers = "open"', 'peers = "open"\nport = 5', 5, "network.port: unknown key; allowed: peers, trusted"),
+        ('peers = "open"', "", 3, "network: trusted_peers is required"),
+        ('peers = "open"', 'peers = "signed"\ntrusted_peers = "any"', 0, "root_file is required"),
+        ('peers = "open"', 'peers = "open"\ntrusted_peers = ["abc"]', 5, "'abc' is not a key of 64 hex digits"),
+        ('peers = "open"', 'peers = "open"\ntrusted_peers = "all"', 5, "network.trusted_peers"),
+        ('peers = "open"', 'peers = "open"\nport = 5', 5, "network.port: unknown key; allowed: peers, trusted_peers"),
         ('peers = "open"', 'peers = "open"\ngroup = "224.0.0"', 5, "network.group: '224.0.0' does not appear"),
         ("127.0.0.1:4084", "127.0.0.1", 5, "'127.0.0.1' is not \"host:port\""),
         ("127.0.0.1:4084", "127.0.0.1:70000", 5, "port from 1 to 65535"),

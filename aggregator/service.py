@@ -1,0 +1,150 @@
+"""One aggregator, put together from its configuration; what touches the world outside is handed in.
+
+`Surroundings` says how to dial, which clock tells the time of day, and where events go, so that the same service runs
+over sockets and in the simulator.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from aggregator.buyer import Buyer, Ids
+from aggregator.output import Events, write_status
+from aggregator.pool import Pool
+from aggregator.purse import MONEY_PER_CENT, Purse
+from aggregator.reputation import Reputation
+from aggregator.scout import Scout
+from aggregator.session import Session
+from aggregator.value import ValueModel
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Awaitable, Callable
+
+    from aggregator.config import AggregatorConfig
+    from aggregator.slot import Conversation, Slot
+
+STATUS_S: Final = 1.0
+_E4: Final = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What the service needs of the world.
+
+    `dial` opens a connection, `rng` is all its chance, `write` takes event lines (None = nobody does).
+    """
+
+    device_id: int
+    dial: Callable[[str, int, Slot], Awaitable[Conversation]]
+    wall_ms: Callable[[], int]
+    rng: random.Random
+    write: Callable[[str], None] | None = None
+
+
+class Aggregator:
+    """A buyer with its batteries. Make it inside a running loop."""
+
+    def __init__(self, config: AggregatorConfig, surroundings: Surroundings) -> None:
+        self._config = config
+        self.emit = Events(config.name, wall_ms=surroundings.wall_ms, write=surroundings.write)
+        rng = surroundings.rng
+        self.buyer = make_buyer(config, wall_ms=surroundings.wall_ms, rng=rng, now_ms=_now_ms())
+        ids = Ids(surroundings.wall_ms())
+        self.scout = Scout(
+            static=config.network.endpoints,
+            everywhere=config.network.peers == "signed" or config.network.open_on_network,
+        )
+        self.pool = Pool(
+            dial=surroundings.dial,
+            new_session=lambda battery: Session(
+                battery=battery,
+                device_id=surroundings.device_id,
+                buyer=self.buyer,
+                ids=ids,
+                signed=config.network.peers == "signed",
+            ),
+            buyer=self.buyer,
+            emit=self.emit,
+            rng=rng,
+            max_batteries=config.network.max_batteries,
+            watch=self.scout,
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin to dial, to look for silent batteries and to write the status file."""
+        self.scout.serve(self.pool)
+        self._tasks.append(asyncio.create_task(self.scout.sweep(), name="sweep"))
+        if self._config.status_file is not None:
+            self._tasks.append(asyncio.create_task(self._write_status(), name="status"))
+
+    async def stop(self) -> None:
+        """End every connection and task."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.pool.close()
+
+    def status(self) -> dict[str, Any]:
+        """Return need, budget, market and every battery, for people and machines."""
+        return {
+            "name": self._config.name,
+            **self.buyer.summary(),
+            "connected": self.pool.connected,
+            "batteries": [{**slot.session.summary(), "circuit": slot.breaker.circuit.value} for slot in self.pool],
+        }
+
+    async def _write_status(self) -> None:
+        path = self._config.directory / (self._config.status_file or "")
+        was_well = True
+        while True:
+            try:
+                await asyncio.to_thread(write_status, path, self.status())
+                was_well = True
+            except OSError as error:
+                if was_well:
+                    structlog.get_logger("aggregator").warning("cannot write the status file", reason=str(error))
+                was_well = False
+            await asyncio.sleep(STATUS_S)
+
+
+def make_buyer(config: AggregatorConfig, *, wall_ms: Callable[[], int], rng: random.Random, now_ms: int) -> Buyer:
+    """Return the buyer that a configuration describes; its period begins at `now_ms`."""
+    buy, value = config.buy, config.value
+    return Buyer(
+        strategy=config.make_strategy(),
+        value=ValueModel(
+            forecast=value.curve(config.directory),
+            fee_e4=round(value.fee_c * _E4),
+            margin_e4=round(value.margin_c * _E4),
+            spread_e4=round(value.private_spread_c * _E4),
+            seed=config.seed,
+        ),
+        purse=Purse(
+            need_wh=None if buy.need_kwh is None else round(buy.need_kwh * 1_000),
+            budget=None if buy.budget_c is None else round(buy.budget_c * MONEY_PER_CENT),
+            period_ms=round(buy.period_h * 3_600_000),
+            now_ms=now_ms,
+        ),
+        reputation=Reputation(),
+        draws=lambda _: rng.random(),
+        wall_ms=wall_ms,
+        max_bid_wh=None if buy.max_bid_kwh is None else round(buy.max_bid_kwh * 1_000),
+        min_bid_wh=round(buy.min_bid_kwh * 1_000),
+        sealed=config.is_sealed,
+    )
+
+
+def label_of(name: str) -> int:
+    """Return the device_id of a buyer without a key: a label, never an identity."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")
+
+
+def _now_ms() -> int:
+    return int(asyncio.get_running_loop().time() * 1_000)
