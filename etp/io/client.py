@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from etp.errors import EtpError
 from etp.io.link import Link
 from etp.io.pollclock import PollClock
+from etp.io.sockets import explain
 from etp.io.tls import TlsEngine
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ async def connect(
         link.abort("not open in time")
         raise ConnectError(host, port, f"not open within {timeout_s:g} s") from error
     except OSError as error:
-        raise ConnectError(host, port, error.strerror or str(error)) from error
+        raise ConnectError(host, port, explain(error)) from error
     except asyncio.CancelledError:
         link.abort("no longer wanted")
         raise

@@ -15,6 +15,7 @@ from typing import Final
 
 from etp.discovery import DEFAULT_PORT, DEFAULT_TTL, GROUP_V4
 from etp.errors import EtpError
+from etp.io.sockets import explain
 
 _IP_MULTICAST_ALL: Final = 49  # linux/in.h; the socket module does not name it
 _IPV6_MULTICAST_ALL: Final = 29  # linux/in6.h
@@ -159,4 +160,4 @@ def _index(interface: str) -> int:
 
 
 def _unavailable(settings: MulticastSettings, interface: str, error: OSError) -> MulticastUnavailable:
-    return MulticastUnavailable(settings, interface, error.strerror or str(error))
+    return MulticastUnavailable(settings, interface, explain(error))

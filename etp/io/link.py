@@ -172,16 +172,16 @@ class Link(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport if the owner admits the link."""
-        self._transport = cast("asyncio.Transport", transport)
+        stream = cast("asyncio.Transport", transport)
         self.address, self.remote = host_of(transport.get_extra_info("peername"))
         if not self._owner.admit(self):
             self._closing = True
-            self._transport.abort()
-            self._transport = None
+            stream.abort()
             return
+        self._transport = stream
         limits = self._maker.limits
-        self._transport.set_write_buffer_limits(high=0)
-        tune(transport.get_extra_info("socket"), limits)
+        stream.set_write_buffer_limits(high=0)
+        tune(stream.get_extra_info("socket"), limits)
         self._made_ms = now_ms = self._clock.now_ms()
         self.connection = self._maker(self.remote, now_ms)
         self._clock.link_opened()
@@ -211,6 +211,8 @@ class Link(asyncio.Protocol):
             finally:
                 self._corked = False
         self.flush()
+        if self._tls is not None and self._tls.is_closed:
+            self.close("the peer closed")
 
     def pause_writing(self) -> None:
         """Keep the rest in the outbox: the kernel did not take everything."""
@@ -240,7 +242,11 @@ class Link(asyncio.Protocol):
 
     def _open(self) -> None:
         self._opened = True
-        self._handler.link_opened(self)
+        try:
+            self._handler.link_opened(self)
+        except BaseException:
+            self.abort("its handler failed")
+            raise
         self.flush()
         self._owner.opened(self)
 
@@ -255,9 +261,9 @@ class Link(asyncio.Protocol):
         self._write_tls(tls)
         if tls.is_ready and not self._opened:
             self._open()
-        if tls.is_closed:
+        if tls.is_closed and not plain:
             self.close("the peer closed")
-        return b"" if self._closing else plain
+        return plain
 
     def _write_tls(self, tls: TlsEngine) -> None:
         data = tls.pending()

@@ -12,7 +12,7 @@ import structlog
 from etp.errors import EtpError
 from etp.io.link import Link
 from etp.io.pollclock import PollClock
-from etp.io.sockets import BACKLOG, site_of
+from etp.io.sockets import BACKLOG, explain, site_of
 from etp.io.tls import TlsEngine
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class EtpServer:
             else:
                 self._server = await loop.create_server(make_link, sock=sock, backlog=BACKLOG)
         except OSError as error:
-            raise ListenError(f"cannot listen on {host or 'its socket'} port {port}: {error.strerror}") from error
+            raise ListenError(f"cannot listen on {host or 'its socket'} port {port}: {explain(error)}") from error
         sockets = self._server.sockets
         return int(sockets[0].getsockname()[1]) if sockets else port
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -17,6 +18,11 @@ KEEPALIVE_PROBES: Final = 3
 PORT_TRIES: Final = 10
 """UDP must get the number that TCP got (ETP section 4)."""
 BACKLOG: Final = 256
+
+
+def explain(error: OSError) -> str:
+    """Return the system's own words for an error; asyncio and uvloop put theirs over them."""
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
 
 
 def host_of(peername: object) -> tuple[str, str]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pytest
 
 from etp.io.pollclock import SLACK_MS, TICK_MS, PollClock
+from tests.etp.io.fakes import FakeLoop
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -143,49 +144,6 @@ async def test_reads_of_one_wake_up_share_a_cause(bench: Bench) -> None:
     last_ms = max(reader.read[0][1] for reader, _ in readers)
     assert len(causes) == 1
     assert last_ms - causes.pop() >= 80
-
-
-class FakeLoop:
-    """Time and callbacks that the test moves by hand."""
-
-    def __init__(self) -> None:
-        self.now_s = 0.0
-        self.soon: list[Callable[[], object]] = []
-        self.timers: list[asyncio.TimerHandle] = []
-
-    @property
-    def face(self) -> asyncio.AbstractEventLoop:
-        return cast("asyncio.AbstractEventLoop", self)
-
-    def time(self) -> float:
-        return self.now_s
-
-    def get_debug(self) -> bool:
-        return False
-
-    def call_soon(self, callback: Callable[..., object], *args: object, context: object = None) -> asyncio.Handle:
-        self.soon.append(lambda: callback(*args))
-        return asyncio.Handle(callback, args, self.face)
-
-    def call_later(
-        self, delay: float, callback: Callable[..., object], *args: object, context: object = None
-    ) -> asyncio.TimerHandle:
-        self.timers.append(asyncio.TimerHandle(self.now_s + delay, callback, args, self.face))
-        return self.timers[-1]
-
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        self.timers.remove(handle)
-
-    def run_timers(self) -> None:
-        due = [timer for timer in self.timers if timer.when() <= self.now_s]
-        for timer in due:
-            self.timers.remove(timer)
-            timer._run()
-
-    def run_soon(self) -> None:
-        callbacks, self.soon = self.soon, []
-        for callback in callbacks:
-            callback()
 
 
 def test_ticker_runs_only_while_links_are_open() -> None:
