@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from drivers.bus.line import Line, LineStats, Port, Reply
     from drivers.declaration import Family, Space
     from drivers.options import Options
+    from drivers.places import Block
 
 T = TypeVar("T")
 
@@ -193,25 +194,35 @@ class DeclaredBattery:
     async def _poll(self) -> None:
         now_ms = self._now_ms()
         due = [group for group, at_ms in self._due_ms.items() if at_ms <= now_ms]
+        refusals: list[BadReply] = []
+        answers = 0
         for group in due:
             for block in self._images[group].blocks:
-                await self._read_block(group, block.address, block.words, block.space)
+                refusal = await self._read_block(self._images[group], block)
+                answers += refusal is None
+                refusals += [refusal] if refusal is not None else []
             self._due_ms[group] = now_ms + self._period_ms(group)
+        if refusals and not answers:
+            raise refusals[0]
         if Group.STATUS in due and self._commander is not None:
             await self._on_line(self._commander.watch, Priority.POLL)
 
-    async def _read_block(self, group: Group, address: int, words: int, space: Space) -> None:
-        image = self._images[group]
-        block = next(block for block in image.blocks if (block.space, block.address) == (space, address))
+    async def _read_block(self, image: Image, block: Block) -> BadReply | None:
+        """Read one block; return the device's refusal, None where it answered."""
+
+        async def ask(port: Port) -> Reply:
+            return await port.read(self._unit, block.address, block.words, block.space)
+
         try:
-            reply = await self._on_line(lambda port: port.read(self._unit, address, words, space), Priority.POLL)
+            reply = await self._on_line(ask, Priority.POLL)
         except BadReply as error:
             if not error.exception_code:
                 raise
             image.forget(block)
-        else:
-            image.store(block, reply)
-            self._answered_at_ms = reply.at_ms
+            return error
+        image.store(block, reply)
+        self._answered_at_ms = reply.at_ms
+        return None
 
     def _period_ms(self, group: Group) -> int:
         options = self._options

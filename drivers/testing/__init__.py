@@ -5,7 +5,7 @@ physics, which `drivers.sim` has. Tests, benches and the rig import it; the agen
 """
 
 from drivers.testing.modbus import FakeModbus, Request
-from drivers.testing.suite import Rig, check_driver, until
+from drivers.testing.suite import Rig, check_driver, running, until
 from drivers.testing.sunspec import ScriptedBattery
 
-__all__ = ["FakeModbus", "Request", "Rig", "ScriptedBattery", "check_driver", "until"]
+__all__ = ["FakeModbus", "Request", "Rig", "ScriptedBattery", "check_driver", "running", "until"]

@@ -57,7 +57,7 @@ async def until(battery: Battery, wanted: Callable[[BatteryState], bool], *, tim
 async def check_driver(make_pair: Callable[[], AbstractAsyncContextManager[tuple[Battery, Rig]]]) -> None:
     """Run every check on a fresh pair. Raises CheckFailedError, TimeoutError or the driver's own error."""
     for check in (_reads, _refuses, _commands, _loses_link, _releases_after_loss):
-        async with make_pair() as (battery, rig), _running(battery):
+        async with make_pair() as (battery, rig), running(battery):
             await until(battery, _usable)
             await check(battery, rig)
 
@@ -67,7 +67,8 @@ def _usable(state: BatteryState) -> bool:
 
 
 @asynccontextmanager
-async def _running(battery: Battery) -> AsyncIterator[None]:
+async def running(battery: Battery) -> AsyncIterator[None]:
+    """Run a battery's polling while the context is open."""
     task = asyncio.get_running_loop().create_task(battery.run())
     try:
         yield

@@ -1,4 +1,4 @@
-"""A scripted SunSpec battery: models 1, 701, 702, 704, 713, 714, 802, 803, or 1, 103, 120, 124, 802, 803.
+"""A scripted SunSpec battery: new models ("704"), old ones ("124"), or old ones beside PV ("124pv").
 
 Offsets are written here from the public models, so that a family file is judged against something else than itself.
 Nothing moves by itself but the revert timer: a test pokes values by name.
@@ -21,6 +21,7 @@ model 103 50 | I_W 14:1 = 0 | I_W_SF 15:1 = 0 | I_Hz 16:1 = 5000 | I_Hz_SF 17:1 
     I_WH_SF 26:1 = 0 | I_St 38:1 = 4 | I_Evt1 40:2 = 0
 model 120 26 | WRtg 3:1 = 5000 | WRtg_SF 4:1 = 0 | N_WHRtg 19:1 = 1350 | N_WHRtg_SF 20:1 = 1
     MaxDisChaRte 25:1 = 5000 | MaxDisChaRte_SF 26:1 = 0
+model 122 44 | PVConn 2:1 = 1 | StorConn 3:1 = 7 | ECPConn 4:1 = 1
 model 124 24 | WChaMax 2:1 = 5000 | StorCtl_Mod 5:1 = 0 | MinRsvPct 7:1 = 500 | ChaState 8:1 = 8000
     InBatV 10:1 = 4000 | OutWRte 12:1 = 10000 | InWRte 13:1 = 10000 | RvrtTms 15:1 = 3600 | WChaMax_SF 18:1 = 0
     MinRsvPct_SF 21:1 = -2 | ChaState_SF 22:1 = -2 | InBatV_SF 24:1 = -1 | InOutWRte_SF 25:1 = -2
@@ -68,7 +69,11 @@ def _read_table() -> tuple[dict[int, int], dict[str, _Point]]:
 
 
 _LENGTHS, _NAMES = _read_table()
-_PROFILES: Final = {"704": (1, 701, 702, 704, 713, 714, 802, 803), "124": (1, 103, 120, 124, 802, 803)}
+_PROFILES: Final = {
+    "704": (1, 701, 702, 704, 713, 714, 802, 803),
+    "124": (1, 103, 120, 124, 802, 803),
+    "124pv": (1, 103, 120, 122, 124),
+}
 
 
 class ScriptedBattery(FakeModbus):

@@ -11,21 +11,11 @@ from drivers.device import BatteryState, Value
 from drivers.errors import ForeignWrite, LinkLost, NotReady
 from drivers.open import Lines, open_battery
 from drivers.options import Options
-from drivers.testing import Request, ScriptedBattery, until
+from drivers.testing import Request, ScriptedBattery, running, until
 from drivers.testing.modbus import exception
 
 Send = Callable[[bytes], Awaitable[None]]
 FAST = Options(poll_ms=50, status_ms=50, slow_ms=1_000, state_age_max_ms=500, timeout_ms=200)
-
-
-@asynccontextmanager
-async def running(battery: DeclaredBattery) -> AsyncIterator[None]:
-    task = asyncio.ensure_future(battery.run())
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 @asynccontextmanager
@@ -83,6 +73,26 @@ async def test_every_field_of_a_124_battery() -> None:
     assert (plain(state.power_w), plain(state.soc_permille), plain(state.discharged_wh)) == (900, 800, 100_000)
     assert (plain(state.device_floor_permille), plain(state.max_discharge_w)) == (250, 5_000)
     assert (state.current_ma, state.charged_wh, state.grid_ok) == (None, None, True)
+
+
+async def test_beside_pv_the_storage_port_is_the_battery() -> None:
+    async with on_line(NPrt=2, PrtTyp2=0, W=4_000, DCW=950, DCWhInj=1_000, DCWhAbs=1_000) as (_, battery):
+        state = await until(battery, ready)
+    assert (plain(state.power_w), plain(state.discharged_wh), plain(state.charged_wh)) == (-950, 950, 1_052)
+
+
+async def test_an_inverter_with_pv_and_no_storage_port_has_no_battery_power() -> None:
+    async with on_line("124pv", I_W=3_000) as (_, battery):
+        state = await until(battery, ready)
+        assert (state.power_w, state.discharged_wh, state.grid_ok) == (None, None, True)
+        assert (plain(state.soc_permille), plain(state.max_discharge_w)) == (800, 5_000)
+
+
+async def test_a_limit_that_cannot_be_read_is_no_limit_to_rely_on() -> None:
+    async with on_line() as (device, battery):
+        await until(battery, ready)
+        device.poke("ADisChaMax", 0xFFFF)
+        await until(battery, lambda state: state.max_discharge_w is None)
 
 
 async def test_the_bms_limits_discharge() -> None:
