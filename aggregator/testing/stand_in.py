@@ -1,6 +1,6 @@
 """A stand-in for a battery: the real server and auction engine, without a journal, a device or a clock of its own.
 
-For tests and benchmarks of this room. It runs on any asyncio loop, sells lots of one size one after another, and
+It runs on any asyncio loop, sells lots of one size one after another, and
 delivers each trade in `delivery_ms` with `status_ms` between reports.
 """
 
