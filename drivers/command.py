@@ -69,7 +69,7 @@ class Commander:
 
     async def prepare(self, port: Port) -> TakeOver:
         """Return what is there before us. Raises NotReady where somebody else is in control."""
-        if self.hold is Hold.ACTIVE and self._record is not None:
+        if self.hold is Hold.ACTIVE and self._record is not None and self._foreign is None:
             return self._record
         image = await self._look(port)
         self._check_remote(image)
@@ -134,8 +134,8 @@ class Commander:
 
     async def release(self, port: Port, record: TakeOver | None) -> None:
         """Run the release recipe; see `drivers.device.Battery.release`."""
-        if record is None and self.hold is not Hold.ACTIVE:
-            self._forget()
+        if self.hold is Hold.PREPARED or (record is None and self.hold is Hold.IDLE):
+            self._forget()  # nothing was written since the device was seen under its own control
             return
         record = record or self._record
         if record is None:
@@ -157,6 +157,8 @@ class Commander:
     async def watch(self, port: Port) -> None:
         """Look at the command registers between commands; `trouble` says what is wrong with them, "" = nothing."""
         image = await self._look(port)
+        if self._foreign is not None and self._is_own_control(image):
+            self._forget()  # whoever took it has given it back to itself
         try:
             if self.hold is Hold.ACTIVE:
                 self._check_held(image)

@@ -235,6 +235,13 @@ async def test_commands_have_an_order() -> None:
     assert b.port.written == []
 
 
+async def test_what_was_only_prepared_is_released_without_a_write() -> None:
+    b = await bench(WSet=77)
+    record = await b.commander.prepare(b.port)
+    await b.commander.release(b.port, record)
+    assert (b.port.written, b.device.peek("WSet"), b.commander.hold) == ([], 77, Hold.IDLE)
+
+
 async def test_prepare_while_commanding_is_the_same_record() -> None:
     b = await bench(WSet=77)
     record = await b.start()
@@ -282,8 +289,8 @@ async def test_watching_notices_and_forgets_a_foreign_controller() -> None:
     b.device.poke("WSet", 1)
     await b.commander.watch(b.port)
     assert "another controller writes" in b.commander.trouble
-    with pytest.raises(ForeignWrite):
-        await b.commander.release(b.port, None)
+    with pytest.raises(NotReady, match="foreign mode"):
+        await b.commander.prepare(b.port)
     b.device.poke("WSetEna", 0)
     await b.commander.watch(b.port)
     assert b.commander.trouble == ""
@@ -382,7 +389,7 @@ async def test_after_a_link_lost_at_any_write_a_release_lets_go(lose_after: int)
     await restarted.commander.release(restarted.port, TakeOver.from_json(record.to_json()))
     assert b.device.target_w is None
     assert b.device.peek("WSet") == 0
-    await b.commander.release(b.port, None)
+    await b.commander.release(b.port, record)
     assert b.device.target_w is None
 
 
