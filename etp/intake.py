@@ -2,7 +2,8 @@
 
 Every frame passes the same gates, in the order of the codes: it decodes, is not expired, goes the right way, is on the
 grid (9), has a free id (13), is from whom it claims to be (6) and keeps to the rate (7). Above the rate signatures are
-not looked at, so that a flood costs no elliptic curve.
+not looked at, so that a flood costs no elliptic curve; and only as many frames are refused as are taken, then the
+connection closes: saying no ten thousand times would make the other peers wait.
 
 `plain_bid` is the fast lane for the commonest frame there is, one new and well-formed unsigned Bid in one read;
 whatever it does not take goes through the gates, and a test holds the two to the same result.
@@ -80,6 +81,7 @@ class Intake:
         "_now_ms",
         "_rate",
         "_reader",
+        "_refused",
         "_wall_ms",
         "close_reason",
         "identity",
@@ -107,7 +109,9 @@ class Intake:
         self._wall_ms = wall_ms
         self._reader = FrameReader()
         self._framed_ms = self._now_ms = self._cause_ms = now_ms
-        self._rate = FrameRate(limits.frames_per_s, limits.burst) if self._is_battery else FrameRate(0, 0)
+        pace = (limits.frames_per_s, limits.burst) if self._is_battery else (0, 0)
+        self._rate = FrameRate(*pace)
+        self._refused = FrameRate(*pace)
         self._bad = BadFrames(limits.bad_frames_per_min)
         self._decided: dict[tuple[int, int], int] = {}
         self.identity = identity
@@ -192,6 +196,10 @@ class Intake:
         return _new(Received, (body, NO_EXTENSIONS, identity.peer, None, 0, "", cause_ms))
 
     def _take(self, frame: bytes) -> Received | None:
+        in_rate = self._rate.spend(self._now_ms)
+        if not in_rate and not self._refused.spend(self._now_ms):
+            self.close_reason = f"more than twice {self._limits.frames_per_s} frames/s"
+            return None
         try:
             body, extensions = decode_frame(frame)
         except EtpError as error:
@@ -203,7 +211,7 @@ class Intake:
         if kind not in self._hears or (kind == _STATUS and self._is_battery and extensions.receipt is None):
             self._count_bad()
             return None
-        return self._take_rightful(frame, body, extensions, self._rate.spend(self._now_ms))
+        return self._take_rightful(frame, body, extensions, in_rate)
 
     def _take_rightful(self, frame: bytes, body: Body, extensions: Extensions, in_rate: bool) -> Received | None:
         """A decodable frame of a type that we may receive."""

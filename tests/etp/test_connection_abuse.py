@@ -149,6 +149,7 @@ def test_a_half_frame_after_a_whole_one() -> None:
 
 
 def test_ten_thousand_frames_at_once() -> None:
+    """A burst is taken, as much again is refused, and then it is enough: the other peers wait for nobody's flood."""
     connection = battery()
     tracemalloc.start()
     events = connection.receive(b"".join(bids(10_000)), 0, 0)
@@ -158,11 +159,25 @@ def test_ten_thousand_frames_at_once() -> None:
     del events
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert len(data) == 10_000 * 88
-    assert data.count(struct.pack("<dB", 0.0, ReasonCode.OUTBID)) >= 400
-    assert connection.counts.over_rate == 9_600
+    assert len(data) == 800 * 88
+    assert data.count(struct.pack("<dB", 0.0, ReasonCode.OUTBID)) == 400
+    assert connection.counts.over_rate == 400
     assert held < 3_000_000
+    assert connection.close_reason == "more than twice 200 frames/s"
+
+
+def test_a_peer_somewhat_above_the_rate_is_refused_for_ever_and_not_closed() -> None:
+    connection = battery(Limits(frames_per_s=100, burst=100))
+    for now_ms in range(0, 60_000, 6):
+        connection.receive(encode_tcp(BID._replace(message_id=now_ms)), now_ms, now_ms)
     assert connection.close_reason is None
+    assert connection.counts.over_rate > 3_000
+
+
+def test_expired_frames_count_towards_the_rate() -> None:
+    connection = battery()
+    connection.receive(encode_tcp(BID._replace(ttl=0)) * 2_000, 0, 0)
+    assert connection.close_reason == "more than twice 200 frames/s"
 
 
 def test_memory_stays_bounded_over_a_million_ids() -> None:
@@ -183,8 +198,8 @@ def test_bids_that_nobody_answers_do_not_pile_up() -> None:
 
 
 def test_above_the_rate() -> None:
-    connection = battery(Limits(frames_per_s=1, burst=1))
-    connection.receive(encode_tcp(BID), 0, 0)
+    connection = battery(Limits(frames_per_s=1, burst=5))
+    connection.receive(encode_tcp(BID) * 5, 0, 0)
     others = (Body.query(1, 9), Body.register(2, 9), Body.bid_confirm(3, 9, price_e4=1, energy_wh=1), BID)
     events = [event for body in others for event in connection.receive(encode_tcp(body), 0, 0)]
     assert [(event.body.message_type, event.code) for event in events] == [(1, 7), (5, 7)]
