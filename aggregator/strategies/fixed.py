@@ -67,9 +67,11 @@ class Aggressive(_Fixed):
     edge_e4: int = 1_000
 
     def _choose(self, view: LotView, draws: Draws) -> Decision:  # noqa: ARG002
-        if not view.contested and not view.sealed:
-            return at_most(view, view.value_e4)
         limit = view.value_e4 - self.edge_e4
+        if view.sealed:
+            return at_most(view, max(limit, view.beat_e4))
+        if not view.contested:
+            return at_most(view, view.value_e4)
         return at_most(view, limit, limit)
 
 

@@ -40,13 +40,14 @@ class Buyer:
 class Market:
     """One lot, its engine and its buyers; events on a heap, ties in the order they were made."""
 
-    def __init__(self, buyers: list[Buyer], reserve_e4: int, seed: int) -> None:
+    def __init__(self, buyers: list[Buyer], reserve_e4: int, seed: int, rule: str = "standing_bid") -> None:
         self.buyers = {buyer.name: buyer for buyer in buyers}
         self.rng = random.Random(seed)
         self.now_ms = 0
         self.heap: list[tuple[int, int, Callable[[], None]]] = []
         self.count = 0
-        self.state = auction.new_auction("standing_bid")
+        self.is_sealed = rule != "standing_bid"
+        self.state = auction.new_auction(rule)
         terms = auction.Terms(reserve_e4=reserve_e4)
         lot = auction.Lot(lot_id=1, energy_wh=LOT_WH, power_w=5_000, seed=b"seed", terms=terms)
         self.feed(auction.Open(lot))
@@ -116,6 +117,7 @@ class Market:
             own_e4=offer.own_e4,
             lost_e4=buyer.book.lost_e4,
             bidders=len(self.buyers),
+            sealed=self.is_sealed,
         )
         decision, buyer.mind = buyer.strategy.decide(view, buyer.mind, self.now_ms, self.draw)
         price_e4 = decision.price_e4
@@ -147,14 +149,20 @@ class Market:
 
 
 def play(
-    names: list[str], values: list[int], reserve_e4: int, seed: int, delays: list[int] | None = None
+    names: list[str],
+    values: list[int],
+    reserve_e4: int,
+    seed: int,
+    delays: list[int] | None = None,
+    *,
+    rule: str = "standing_bid",
 ) -> list[Buyer]:
     delays = delays or [5 + 3 * index for index in range(len(names))]
     buyers = [
         Buyer(f"b{index}", make_strategy(name, spread_e4=20_000), values[index], delays[index])
         for index, name in enumerate(names)
     ]
-    Market(buyers, reserve_e4, seed).run()
+    Market(buyers, reserve_e4, seed, rule).run()
     return buyers
 
 
@@ -169,6 +177,31 @@ def test_alone_each_pays_the_reserve(name: str, reserve: int, surplus: int, seed
         assert reserve <= buyer.paid_e4 <= buyer.bids[0]
     else:
         assert buyer.paid_e4 == reserve
+
+
+@pytest.mark.parametrize("rule", ["sealed_second", "ascending_clock"])
+@pytest.mark.parametrize("name", NAMES)
+@given(reserve=PRICES, surplus=PRICES, seed=st.integers(0, 1 << 30))
+@settings(max_examples=5, deadline=None)
+def test_alone_under_a_uniform_price_each_pays_the_reserve(
+    name: str, rule: str, reserve: int, surplus: int, seed: int
+) -> None:
+    (buyer,) = play([name], [reserve + reserve // 2 + surplus], reserve, seed, rule=rule)
+    assert buyer.paid_e4 == reserve
+    assert len(buyer.bids) == 1
+
+
+@pytest.mark.parametrize("rule", ["sealed_first", "sealed_second", "ascending_clock", "first_acceptable"])
+@given(
+    names=st.lists(st.sampled_from(NAMES), min_size=2, max_size=4),
+    values=st.lists(PRICES, min_size=4, max_size=4),
+    seed=st.integers(0, 1 << 30),
+)
+@settings(max_examples=15, deadline=None)
+def test_under_every_rule_nobody_pays_above_its_bid(rule: str, names: list[str], values: list[int], seed: int) -> None:
+    for buyer in play(names, values, 20_000, seed, rule=rule):
+        assert all(20_000 <= bid <= buyer.value_e4 for bid in buyer.bids)
+        assert buyer.paid_e4 is None or 20_000 <= buyer.paid_e4 <= max(buyer.bids)
 
 
 @given(
