@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from etp.connection import Role
+from etp.discovery import GROUP_V6
 from etp.io.client import connect
+from etp.io.group import MulticastSettings, MulticastUnavailable, open_asker
 from etp.io.server import EtpServer
 from tests.etp.io.fakes import Notes, maker
 
@@ -107,3 +110,16 @@ async def raw(tidy: AsyncExitStack, port: int, source: str = HOST) -> Raw:
     transport, peer = await loop.create_connection(Raw, HOST, port, local_addr=(source, 0))
     tidy.callback(transport.abort)
     return peer
+
+
+def interface_with_v6_multicast() -> str:
+    """Return an interface with a route for the IPv6 group, or "" without any."""
+    path = Path("/proc/net/if_inet6")
+    names = {line.split()[5] for line in path.read_text().splitlines()} if path.exists() else set()
+    for name in sorted(names):
+        try:
+            open_asker(MulticastSettings(group=GROUP_V6, interface=name)).close()
+        except MulticastUnavailable:
+            continue
+        return name
+    return ""

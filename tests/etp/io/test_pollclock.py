@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
 RESOLUTION_MS = TICK_MS + SLACK_MS
+LOAD_MS = 100  # what a loaded machine may add to a wait
 
 
 class Reader(asyncio.DatagramProtocol):
@@ -77,25 +78,27 @@ async def test_idle_loop_reads_at_once(bench: Bench) -> None:
     for _ in range(5):
         await asyncio.sleep(0.03)
         send(b"frame")
-        cause_ms, now_ms = await reader.next()
-        assert now_ms - RESOLUTION_MS <= cause_ms <= now_ms
+        await reader.next()
     assert any(cause_ms == now_ms for cause_ms, now_ms in reader.read)
+    assert all(cause_ms <= now_ms for cause_ms, now_ms in reader.read)
     clock.link_closed()
 
 
-async def test_wait_behind_a_busy_loop_counts(bench: Bench) -> None:
+async def test_wait_behind_a_busy_task_counts(bench: Bench) -> None:
     clock = PollClock()
     clock.link_opened()
     reader, send = await bench.reader(clock)
     await asyncio.sleep(0.05)
+    began_ms = clock.now_ms()
     send(b"frame")
     time.sleep(0.3)  # noqa: ASYNC251 - blocking the loop is what is tested
     cause_ms, now_ms = await reader.next()
-    assert 300 - RESOLUTION_MS <= now_ms - cause_ms <= 300 + 2 * RESOLUTION_MS
+    assert now_ms - cause_ms >= 300 - RESOLUTION_MS
+    assert began_ms - RESOLUTION_MS - LOAD_MS <= cause_ms <= began_ms + RESOLUTION_MS
     await asyncio.sleep(0.05)
     send(b"frame")
     cause_ms, now_ms = await reader.next()
-    assert now_ms - cause_ms <= RESOLUTION_MS  # the spell is over
+    assert now_ms - cause_ms <= RESOLUTION_MS + LOAD_MS  # the spell is over
     clock.link_closed()
 
 
@@ -103,14 +106,18 @@ async def test_wait_behind_a_timer_counts(bench: Bench) -> None:
     clock = PollClock()
     clock.link_opened()
     reader, send = await bench.reader(clock)
+    began_ms = 0
 
     def send_and_block() -> None:
+        nonlocal began_ms
+        began_ms = clock.now_ms()
         send(b"frame")
         time.sleep(0.3)
 
     asyncio.get_running_loop().call_later(0.05, send_and_block)
     cause_ms, now_ms = await reader.next()
-    assert 300 - RESOLUTION_MS <= now_ms - cause_ms <= 300 + 2 * RESOLUTION_MS
+    assert now_ms - cause_ms >= 300 - RESOLUTION_MS
+    assert began_ms - RESOLUTION_MS - LOAD_MS <= cause_ms <= began_ms + RESOLUTION_MS
     clock.link_closed()
 
 
@@ -118,7 +125,6 @@ async def test_wait_behind_another_read_counts_without_the_ticker(bench: Bench) 
     clock = PollClock(ticking=False)
     slow, send_slow = await bench.reader(clock)
     reader, send = await bench.reader(clock)
-    await asyncio.sleep(0.02)
 
     def block() -> None:
         time.sleep(0.05)
@@ -126,10 +132,13 @@ async def test_wait_behind_another_read_counts_without_the_ticker(bench: Bench) 
         time.sleep(0.05)
 
     slow.during = block
-    send_slow(b"frame")
-    cause_ms, now_ms = await reader.next()
+    for _ in range(5):  # a machine that stops between two polls hides the wait
+        send_slow(b"frame")
+        cause_ms, now_ms = await reader.next()
+        if cause_ms != now_ms:
+            break
     assert now_ms - cause_ms >= 99  # it waited 50 ms, but the previous poll returned 100 ms ago
-    assert cause_ms == slow.read[0][1]
+    assert cause_ms == slow.read[-1][1]
 
 
 async def test_reads_of_one_wake_up_share_a_cause(bench: Bench) -> None:
@@ -144,6 +153,20 @@ async def test_reads_of_one_wake_up_share_a_cause(bench: Bench) -> None:
     last_ms = max(reader.read[0][1] for reader, _ in readers)
     assert len(causes) == 1
     assert last_ms - causes.pop() >= 80
+
+
+def test_batches_that_follow_at_once_are_as_old_as_the_one_before() -> None:
+    loop = FakeLoop()
+    clock = PollClock(loop.face, ticking=False)
+    loop.now_s = 0.100
+    assert clock.cause_ms(100) == 100
+    loop.now_s = 0.150
+    assert clock.cause_ms(150) == 100  # the same wake-up
+    loop.run_soon()
+    assert clock.cause_ms(151) == 100  # the poll in between did not wait
+    loop.now_s = 0.200
+    loop.run_soon()
+    assert clock.cause_ms(202) == 202  # this one did
 
 
 def test_ticker_runs_only_while_links_are_open() -> None:
