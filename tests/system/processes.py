@@ -182,10 +182,9 @@ def write_site(directory: Path, address: str, **changes: str) -> Path:
     lines += ["[network]", "multicast = false", changes.pop("network", 'peers = "open"')]
     for table in ("limits", "storage", "control"):
         lines += [f"[{table}]", changes.pop(table, "")]
-    lines += ["[[battery]]", 'name = "battery-1"', f'address = "{address}"', "port = 0", "standing_ms = 50"]
-    battery = changes.pop("battery", "")
-    lines += [] if "reserve_c_per_kwh" in battery else ["reserve_c_per_kwh = 30.00"]
-    lines.append(battery)
+    lines += ["[[battery]]", 'name = "battery-1"', f'address = "{address}"', "port = 0", changes.pop("battery", "")]
+    battery = lines[-1]
+    lines += [each for each in ("reserve_c_per_kwh = 30.00", "standing_ms = 50") if each.split()[0] not in battery]
     assert not changes, f"no such tables: {changes}"
     path = directory / "site.toml"
     path.write_text("\n".join(lines) + "\n")
