@@ -130,6 +130,11 @@ class Delivery:
         return self._runs.active
 
     @property
+    def is_serving(self) -> bool:
+        """Whether any trade has not ended."""
+        return bool(self._runs)
+
+    @property
     def granted_w(self) -> int:
         """The power promised to trades whose power is not gone yet (magnitude)."""
         return self._runs.granted_w

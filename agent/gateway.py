@@ -77,7 +77,7 @@ class Gateway:
         """Open everything and sell. Raises JournalBusy, ListenError or ControlError with what to do about it."""
         journal = self._journal = self._open_journal()
         books = self._replay(journal)
-        clock = PollClock(asyncio.get_running_loop())
+        clock = PollClock(asyncio.get_running_loop(), ticking=self._around.loop_blocks)
         for battery_site in self.site.batteries:
             front = Storefront(
                 battery_site,
@@ -103,7 +103,8 @@ class Gateway:
         self._supervisor.start("metrics", self._publish_metrics)
         self._supervisor.start("journal check", journal.check, policy=NEVER, may_end=True)
         self.is_open = True
-        self._lag.start()
+        if self._around.loop_blocks:
+            self._lag.start()
         if control:
             self._control = ControlServer(self.site.control_socket, self.owner_desk(), self.hub)
             await self._control.start()

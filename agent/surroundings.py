@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """Each field makes or returns one part. `clock_trusted` says whether the time of day may be signed."""
+    """Each field makes or returns one part. `clock_trusted` says whether the time of day may be signed.
+
+    `loop_blocks`: whether work can hold up the event loop, so that its lag must be measured; virtual time never waits.
+    """
 
     open_battery: Callable[[BatterySite, Site], Battery]
     journal_executor: Callable[[], JournalExecutor]
@@ -24,3 +27,4 @@ class Surroundings:
     wall_ms: Callable[[], int]
     random_bytes: Callable[[int], bytes]
     clock_trusted: Callable[[], bool]
+    loop_blocks: bool = True

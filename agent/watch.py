@@ -117,7 +117,9 @@ class BatteryWatch:
         for figures in self._figures:
             figures.award_voided()
         deal = award.deal
-        self._log.warning("award void", peer=deal.peer, bid_id=deal.bid_id, lot_id=deal.lot_id, code=int(code))
+        fields = {"peer": deal.peer, "bid_id": deal.bid_id, "lot_id": deal.lot_id, "code": int(code)}
+        self._log.warning("award void", **fields)
+        self._tell("award_voided", fields)
 
     def confirmed(self, trade: Trade) -> None:
         """A trade exists."""

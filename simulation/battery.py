@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from drivers.sim.physics import BatteryModel
 
 DEAD_MAN_MS: Final = 10_000
-POLL_S: Final = 0.5
+POLL_S: Final = 1.0
 _ANSWER_S: Final = (0.005, 0.030)
 _TIMEOUT_S: Final = 1.0
 _STATE_AGE_MS: Final = 2_500

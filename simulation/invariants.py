@@ -35,7 +35,7 @@ class Breach(Exception):  # noqa: N818 - it is what happened
         return f"{self.invariant}: {self.detail}"
 
 
-def check_accept(front: Storefront, device: Device, fields: dict[str, Any], now_ms: int) -> None:
+def check_accept(front: Storefront, device: Device, fields: dict[str, Any], *, owed_wh: int, now_ms: int) -> None:
     """At each Accept: in time, at or above the reserve, and covered by what is in the battery."""
     took_ms = fields["awarded_at_ms"] - fields["asked_at_ms"]
     if took_ms > ANSWER_MS:
@@ -43,14 +43,11 @@ def check_accept(front: Storefront, device: Device, fields: dict[str, Any], now_
     if fields["price_e4"] < fields["reserve_e4"]:
         raise Breach("nothing is sold below the reserve", f"{fields['price_e4']} < {fields['reserve_e4']}")
     device.advance(now_ms)
-    promised_wh = front.seller.promises().energy_wh
     usable_wh = usable(front, device)
     slack_wh = slack(device)
-    if promised_wh > usable_wh + slack_wh:
-        raise Breach(
-            "no energy is sold twice",
-            f"{promised_wh} Wh promised, {usable_wh} Wh usable (+{slack_wh}) in {device.name}",
-        )
+    if owed_wh > usable_wh + slack_wh:
+        what = f"{owed_wh} Wh owed, {usable_wh} Wh usable (+{slack_wh}) in {device.name}"
+        raise Breach("no energy is sold twice", what)
 
 
 class DeviceWatch:
@@ -77,7 +74,7 @@ class DeviceWatch:
             return
         if now_ms >= self._trusted_from_ms and device.model.power_w < 0:
             self._check_floor()
-        if front.delivery.active:
+        if front.delivery.is_serving:
             self._idle_since_ms = 0
             return
         self._idle_since_ms = self._idle_since_ms or now_ms

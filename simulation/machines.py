@@ -99,6 +99,7 @@ class GatewayHost:
             wall_ms=self.wall_ms,
             random_bytes=self._rng.randbytes,
             clock_trusted=lambda: True,
+            loop_blocks=False,
         )
         self.gateway = Gateway(self.site, around, hub=TellingHub(self.name, self._tell, self.wall_ms))
         task = self._loop.start_in(self.process, self.gateway.start(control=False))
@@ -194,7 +195,7 @@ class BuyerHost:
         )
         around = BuyerSurroundings(
             device_id=maker.device_id,
-            dial=partial(_dial, maker, PollClock(self._loop)),
+            dial=partial(_dial, maker, PollClock(self._loop, ticking=False)),
             wall_ms=self._wall_ms,
             rng=self._rng,
             write=self._told,

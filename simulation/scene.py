@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 TIME_LAPSE: Final = 20
 FIRST_PORT: Final = 4084
-BATTERIES: Final = 2
+BATTERIES_MAX: Final = 2
 DEVICES: Final[dict[str, Any]] = {
     "capacity_wh": 13_500,
     "rated_power_w": 5_000,
@@ -29,12 +29,17 @@ class BuyerPart(NamedTuple):
     seed: int
 
 
-def battery_names() -> list[str]:
-    """Return the names of the batteries."""
-    return [f"battery-{number}" for number in range(1, BATTERIES + 1)]
+def battery_names(rng: random.Random) -> list[str]:
+    """Return the names of one or two batteries."""
+    return [f"battery-{number}" for number in range(1, rng.randint(1, BATTERIES_MAX) + 1)]
 
 
-def site_toml(rng: random.Random, *, signed: bool) -> str:
+def draw_lot_kwh(rng: random.Random) -> float:
+    """Draw the size of a world's lots."""
+    return rng.choice((0.3, 0.5, 1.2))
+
+
+def site_toml(rng: random.Random, names: list[str], lot_kwh: float, *, signed: bool) -> str:
     """Return the gateway's site file."""
     lines = [
         "[site]",
@@ -47,34 +52,39 @@ def site_toml(rng: random.Random, *, signed: bool) -> str:
         'peers = "signed"\ntrusted_peers = "any"' if signed else 'peers = "open"',
     ]
     standing_ms = rng.choice((50, 200, 400))
-    for number, name in enumerate(battery_names()):
+    for number, name in enumerate(names):
         lines += [
             "[[battery]]",
             f'name = "{name}"',
             f"port = {FIRST_PORT + number}",
             f"unit = {number + 1}",
-            f"lot_kwh = {rng.choice((0.3, 0.5, 1.2))}",
+            f"lot_kwh = {lot_kwh}",
             f"standing_ms = {standing_ms}",
             f"reserve_c_per_kwh = {rng.choice((5.0, 8.0, 12.5))}",
+            f"increment_c = {rng.choice((0.5, 1, 2))}",
             f"share_percent = {rng.choice((50, 80, 100))}",
         ]
     return "\n".join(lines)
 
 
-def buyers_of(rng: random.Random) -> list[BuyerPart]:
-    """Return two to five buyers with different strategies."""
+def buyers_of(rng: random.Random, lot_kwh: float) -> list[BuyerPart]:
+    """Return two to five buyers with different strategies; each wants a dozen lots or two an hour."""
     strategies = rng.sample(_STRATEGIES, rng.randint(2, 5))
     return [
         BuyerPart(
-            f"buyer-{number}", strategy, round(rng.uniform(10, 40), 2), rng.choice((5, 10, 40)), rng.getrandbits(32)
+            name=f"buyer-{number}",
+            strategy=strategy,
+            value_c=round(rng.uniform(20, 40), 2),
+            need_kwh=round(lot_kwh * rng.randint(8, 14), 1),
+            seed=rng.getrandbits(32),
         )
         for number, strategy in enumerate(strategies, start=1)
     ]
 
 
-def buyer_toml(part: BuyerPart, *, signed: bool) -> str:
+def buyer_toml(part: BuyerPart, batteries_listed: int, *, signed: bool) -> str:
     """Return a buyer's configuration file."""
-    batteries = ", ".join(f'"127.0.0.1:{FIRST_PORT + number}"' for number in range(BATTERIES))
+    batteries = ", ".join(f'"127.0.0.1:{FIRST_PORT + number}"' for number in range(batteries_listed))
     return "\n".join(
         [
             f'name = "{part.name}"',

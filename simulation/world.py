@@ -16,17 +16,17 @@ from simulation import invariants
 from simulation.battery import Device
 from simulation.faults import Fault, FaultRates, schedule
 from simulation.invariants import Breach, DeviceWatch
+from simulation.ledger import Ledger
 from simulation.loop import VirtualLoop
 from simulation.machines import BuyerHost, GatewayHost
 from simulation.network import LinkWeather, Network
-from simulation.scene import DEVICES, battery_names, buyer_toml, buyers_of, site_toml
+from simulation.scene import DEVICES, battery_names, buyer_toml, buyers_of, draw_lot_kwh, site_toml
 from simulation.trace import Trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from agent.records import TradeKey
     from simulation.scene import BuyerPart
 
 _HOUR_S: Final = 3_600.0
@@ -86,13 +86,15 @@ class World:
         self.loop.set_exception_handler(self._unhandled)
         self.devices: dict[str, Device] = {}
         self.counts: dict[str, int] = dict.fromkeys(("faults", "crashes", "crashes_at_accept"), 0)
-        self._acknowledged: dict[tuple[str, TradeKey], None] = {}
+        self._ledger = Ledger()
         self._watches: list[tuple[str, DeviceWatch]] = []
         self._counters_wh: dict[str, int] = {}
         self._cause: BaseException | None = None
+        self._crash_at_accept_by_s = 4 * _HOUR_S
         self._signed = self._rng.random() < 0.5
-        self.gateway = self._make_gateway()
-        self.buyers = [self._make_buyer(part) for part in buyers_of(random.Random(self._rng.random()))]
+        lot_kwh = draw_lot_kwh(self._rng)
+        self.gateway = self._make_gateway(lot_kwh)
+        self.buyers = [self._make_buyer(part) for part in buyers_of(random.Random(self._rng.random()), lot_kwh)]
 
     def run(self) -> Summary:
         """Live. Raises Failure."""
@@ -130,7 +132,7 @@ class World:
         await asyncio.sleep(_QUIET_S)
         records = self.gateway.records()
         invariants.check_lots(records)
-        invariants.check_survival(records, self._acknowledged)
+        invariants.check_survival(records, self._ledger.confirmed)
         moved = {name: d.discharged_wh - self._counters_wh[name] for name, d in self.devices.items()}
         invariants.check_end(records, moved)
 
@@ -182,6 +184,7 @@ class World:
         if self.gateway.process is not None:
             self.counts["crashes"] += 1
             self.gateway.crash()
+            self._ledger.crashed()
 
     def _boot_gateway(self) -> None:
         if self.gateway.process is None:
@@ -193,7 +196,7 @@ class World:
     def _after_boot(self) -> None:
         gateway = self.gateway.gateway
         if gateway is not None and gateway.is_open:
-            invariants.check_survival(self.gateway.records(), self._acknowledged)
+            invariants.check_survival(self.gateway.records(), self._ledger.confirmed)
             for name in self.devices:
                 self._owner(name, stop=False)
 
@@ -215,15 +218,24 @@ class World:
         gateway = self.gateway.gateway
         if gateway is None:
             return
+        self._ledger.heard(name, fields)
         if name == "bid_accepted":
             device = self.devices[fields["battery"]]
-            invariants.check_accept(gateway.fronts[device.name], device, fields, int(self.loop.time() * 1_000))
-            if self._rng.random() < self.options.rates.crash_at_accept:
+            owed_wh = self._ledger.owed_wh(device.name)
+            now_ms = int(self.loop.time() * 1_000)
+            invariants.check_accept(gateway.fronts[device.name], device, fields, owed_wh=owed_wh, now_ms=now_ms)
+            if self._draws_crash_at_accept():
                 self.counts["crashes_at_accept"] += 1
                 self.loop.call_outside(0.0, self._crash_gateway)
                 self.loop.call_outside(self._rng.uniform(0.1, 20.0), self._boot_gateway)
-        elif name == "trade_confirmed":
-            self._acknowledged[fields["battery"], (fields["peer"], fields["bid_id"])] = None
+
+    def _draws_crash_at_accept(self) -> bool:
+        """Draw whether the power goes now; never let more than 4 h pass without it."""
+        now_s = self.loop.time()
+        if self._rng.random() >= self.options.rates.crash_at_accept and now_s < self._crash_at_accept_by_s:
+            return False
+        self._crash_at_accept_by_s = now_s + 4 * _HOUR_S
+        return True
 
     def _check_step(self) -> None:
         self._raise_cause()
@@ -246,15 +258,16 @@ class World:
     async def _sleep_until(self, at_s: float) -> None:
         await asyncio.sleep(max(0.0, at_s - self.loop.time()))
 
-    def _make_gateway(self) -> GatewayHost:
+    def _make_gateway(self, lot_kwh: float) -> GatewayHost:
         rng = random.Random(self._rng.random())
-        for name in battery_names():
+        names = battery_names(rng)
+        for name in names:
             model = BatteryModel(BatteryConfig(soc_permille=rng.randint(250, 1_000), **DEVICES))
             self.devices[name] = Device(name, model, counter_step_wh=rng.choice((1, 10)))
             self._counters_wh[name] = self.devices[name].discharged_wh
         host = GatewayHost(
             "gateway",
-            site_toml(rng, signed=self._signed),
+            site_toml(rng, names, lot_kwh, signed=self._signed),
             directory=self.options.directory,
             devices=self.devices,
             loop=self.loop,
@@ -269,7 +282,7 @@ class World:
     def _make_buyer(self, part: BuyerPart) -> BuyerHost:
         return BuyerHost(
             part.name,
-            buyer_toml(part, signed=self._signed),
+            buyer_toml(part, len(self.devices), signed=self._signed),
             directory=self.options.directory,
             loop=self.loop,
             network=self.network,

@@ -1,0 +1,71 @@
+"""What the gateway owes, counted from what it tells the world and from nothing else it knows of itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from simulation.invariants import Breach
+
+if TYPE_CHECKING:
+    from agent.records import TradeKey
+
+    Name = tuple[str, TradeKey]
+
+
+class Ledger:
+    """The lots, awards and trades of one gateway."""
+
+    def __init__(self) -> None:
+        self._lots: dict[tuple[str, int], int] = {}
+        self._sold: dict[tuple[str, int], int] = {}
+        self._awards: dict[Name, dict[str, Any]] = {}
+        self._trades: dict[Name, int] = {}
+        self.confirmed: dict[Name, int] = {}
+        """The agreed energy of every trade that its buyer was told exists."""
+
+    def owed_wh(self, battery: str) -> int:
+        """Return the energy promised and not yet delivered."""
+        awarded = sum(int(fields["energy_wh"]) for (name, _), fields in self._awards.items() if name == battery)
+        return awarded + sum(owed for (name, _), owed in self._trades.items() if name == battery)
+
+    def heard(self, event: str, fields: dict[str, Any]) -> None:
+        """Take an event of the gateway. Raises Breach when energy is promised that is not there to promise."""
+        battery = fields.get("battery", "")
+        match event:
+            case "lot_opened":
+                self._lots[battery, fields["lot_id"]] = fields["energy_wh"]
+            case "bid_accepted":
+                self._accepted((battery, (fields["peer"], fields["bid_id"])), fields)
+            case "award_voided":
+                self._voided((battery, (fields["peer"], fields["bid_id"])))
+            case "trade_confirmed":
+                self._confirmed((battery, (fields["peer"], fields["bid_id"])), fields)
+            case "delivery_progress":
+                name = (battery, (fields["peer"], fields["bid_id"]))
+                if name in self._trades:
+                    self._trades[name] = self.confirmed[name] - fields["delivered_wh"]
+            case "delivery_ended":
+                self._trades.pop((battery, (fields["peer"], fields["bid_id"])), None)
+
+    def crashed(self) -> None:
+        """The process is gone: awards that nobody confirmed are void; trades stay owed."""
+        for name in list(self._awards):
+            self._voided(name)
+
+    def _accepted(self, name: Name, fields: dict[str, Any]) -> None:
+        lot = (name[0], fields["lot_id"])
+        self._sold[lot] = self._sold.get(lot, 0) + fields["energy_wh"]
+        if self._sold[lot] > self._lots.get(lot, 0):
+            raise Breach("no energy is sold twice", f"lot {lot}: {self._sold[lot]} Wh of {self._lots.get(lot, 0)} Wh")
+        if name in self._awards or name in self._trades:
+            raise Breach("no energy is sold twice", f"bid {name} accepted twice")
+        self._awards[name] = fields
+
+    def _voided(self, name: Name) -> None:
+        fields = self._awards.pop(name, None)
+        if fields is not None:
+            self._sold[name[0], fields["lot_id"]] -= fields["energy_wh"]
+
+    def _confirmed(self, name: Name, fields: dict[str, Any]) -> None:
+        self._awards.pop(name, None)
+        self.confirmed[name] = self._trades[name] = fields["energy_wh"]
