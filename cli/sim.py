@@ -33,6 +33,7 @@ def battery(
     seed: Annotated[int, typer.Option(min=0, help="Draws the measurement noise and the serial number.")] = 0,
     models: Annotated[str, typer.Option(help="SunSpec control model: 704, or 124 as old devices have it.")] = "704",
     own_power_w: Annotated[int, typer.Option(help="Power under its own control in W, positive = charging.")] = 0,
+    ramp_w_per_s: Annotated[int, typer.Option(help="How fast power changes; 0 = rated power in a second.")] = 0,
     faults: Annotated[str, typer.Option(help="Faults on from the start, as in silent,slow=500.")] = "",
     control_port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Loopback control port; 0 = any. [default: port + 1000]")
@@ -53,6 +54,7 @@ def battery(
             soc_permille=round(soc * 10),
             time_lapse=time_lapse,
             own_power_w=own_power_w,
+            ramp_w_per_s=ramp_w_per_s,
         )
         device = SimulatedBattery(config, profile=models, unit=unit, seed=seed)
         for name, value in parse_faults(faults):
