@@ -1,0 +1,162 @@
+"""What must hold in every run of the demo, whoever bid and whatever came between. Pure.
+
+Each check looks at the evidence and returns what contradicts it, in words; nothing = it held.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Final
+
+from etp.messages import ReasonCode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from cli.demo_stage.evidence import Evidence
+    from cli.demo_stage.records import Trade
+
+ANSWER_MS: Final = 500  # ETP section 3
+SETPOINT_MS: Final = 200  # ETP section 7
+COUNTER_STEP_WH: Final = 1
+METERED_SHARE: Final = 0.01
+UNANSWERED_SHARE: Final = 0.01
+
+
+def check(evidence: Evidence) -> dict[str, list[str]]:
+    """Return for every invariant what broke it; an empty list = it held."""
+    return {name: list(find(evidence)) for name, find in INVARIANTS.items()}
+
+
+def _name(trade: Trade) -> str:
+    return f"{trade.battery}/{trade.bid_id}"
+
+
+def _at_least_reserve(evidence: Evidence) -> Iterator[str]:
+    for trade in evidence.trades:
+        if trade.price_e4 < trade.reserve_e4:
+            yield f"{_name(trade)}: price {trade.price_e4} below the reserve {trade.reserve_e4}"
+
+
+def _answered_in_time(evidence: Evidence) -> Iterator[str]:
+    for trade in evidence.trades:
+        if (took_ms := trade.awarded_at_ms - trade.asked_at_ms) > ANSWER_MS:
+            yield f"{_name(trade)}: accepted after {took_ms} ms"
+    for battery, metrics in evidence.metrics.items():
+        if late := metrics["bid_processing_ms"]["late"]:
+            yield f"{battery}: {late} late answers by its own count"
+
+
+def _setpoint_in_time(evidence: Evidence) -> Iterator[str]:
+    for trade in evidence.trades:
+        if trade.first_setpoint_at_ms is None:
+            yield f"{_name(trade)}: no setpoint at all"
+        elif (took_ms := trade.first_setpoint_at_ms - trade.on_disk_at_ms) > SETPOINT_MS:
+            yield f"{_name(trade)}: first setpoint after {took_ms} ms"
+
+
+def _no_lot_oversold(evidence: Evidence) -> Iterator[str]:
+    sold_wh: dict[tuple[str, int], int] = defaultdict(int)
+    for trade in evidence.trades:
+        sold_wh[trade.battery, trade.lot_id] += trade.energy_wh
+    offered_wh = {(lot.battery, lot.lot_id): lot.energy_wh for lot in evidence.lots}
+    for key, energy_wh in sold_wh.items():
+        if energy_wh > offered_wh.get(key, 0):
+            yield f"{key[0]} lot {key[1]}: {energy_wh} Wh sold of {offered_wh.get(key, 0)}"
+
+
+def _metered_agrees(evidence: Evidence) -> Iterator[str]:
+    for trade in evidence.trades:
+        if trade.metered_wh is None or trade.delivered_wh is None:
+            yield f"{_name(trade)}: not metered"
+            continue
+        off_wh = abs(trade.metered_wh - trade.delivered_wh)
+        if off_wh > max(COUNTER_STEP_WH, METERED_SHARE * trade.energy_wh):
+            yield f"{_name(trade)}: {trade.delivered_wh} Wh delivered, {trade.metered_wh:.1f} Wh by the counter"
+
+
+def _buyers_agree(evidence: Evidence) -> Iterator[str]:
+    for trade in evidence.trades:
+        if trade.buyer_wh is not None and trade.buyer_wh != trade.delivered_wh:
+            yield f"{_name(trade)}: {trade.delivered_wh} Wh delivered, the buyer was told {trade.buyer_wh}"
+
+
+def _floor_kept(evidence: Evidence) -> Iterator[str]:
+    for site in evidence.sites:
+        if site.soc_least_permille < site.floor_permille:
+            yield f"{site.name}: {site.soc_least_permille / 10:.1f} % with a floor of {site.floor_permille / 10:.1f} %"
+
+
+def _batteries_released(evidence: Evidence) -> Iterator[str]:
+    for site in evidence.sites:
+        if not evidence.released.get(site.name, False):
+            yield f"{site.name}: still commanded"
+
+
+def _accepts_ended(evidence: Evidence) -> Iterator[str]:
+    """Every Accept became a trade that ended, or fell through openly (Terminate, or no Confirm in time)."""
+    for trade in evidence.trades:
+        if trade.ended_at_ms is None:
+            yield f"{_name(trade)}: has not ended"
+    for site in evidence.sites:
+        confirmed = {(trade.peer, trade.bid_id) for trade in evidence.trades if trade.battery == site.name}
+        metrics = evidence.metrics.get(site.name)
+        voided = metrics["total"]["voided"] if metrics else 0
+        if len(open_ := site.accepts - confirmed) > voided:
+            yield f"{site.name}: {len(open_)} Accepts without a Confirm, {voided} fell through"
+
+
+def _frames_answered(evidence: Evidence) -> Iterator[str]:
+    """Fewer than 1 % of all bids went unanswered, counted by the buyers; and of all frames, by the agents."""
+    missing = sum(buyer.unanswered for buyer in evidence.buyers) + evidence.bids_waiting
+    asked = evidence.bids_answered + missing
+    if missing >= UNANSWERED_SHARE * max(1, asked):
+        yield f"{missing} of {asked} bids without an answer"
+    for battery, metrics in evidence.metrics.items():
+        if not metrics["frames"]["ok"]:
+            yield f"{battery}: {metrics['frames']['unanswered']} of {metrics['frames']['received']} frames unanswered"
+
+
+def _everything_seen(evidence: Evidence) -> Iterator[str]:
+    """The evidence is whole: no event was lost on its way here."""
+    for site in evidence.sites:
+        if site.events_lost:
+            yield f"{site.name}: {site.events_lost} events lost"
+        if site.name not in evidence.metrics:
+            yield f"{site.name}: no figures at the end"
+
+
+def _deliveries_complete(evidence: Evidence) -> Iterator[str]:
+    for trade in evidence.trades:
+        if trade.end_code not in (None, ReasonCode.NONE) and trade.delivered_wh == trade.energy_wh:
+            yield f"{_name(trade)}: all of it delivered, ended with code {trade.end_code}"
+        if trade.end_code == ReasonCode.NONE and trade.delivered_wh != trade.energy_wh:
+            yield f"{_name(trade)}: ended as complete with {trade.delivered_wh} of {trade.energy_wh} Wh"
+
+
+def _enough_trades(evidence: Evidence) -> Iterator[str]:
+    if evidence.wanted is not None and len(evidence.trades) < evidence.wanted:
+        yield f"{len(evidence.trades)} of {evidence.wanted} trades"
+
+
+def _clean_end(evidence: Evidence) -> Iterator[str]:
+    yield from evidence.left_running
+    yield from evidence.bad_ends
+
+
+INVARIANTS: Final[dict[str, Callable[[Evidence], Iterator[str]]]] = {
+    "price_at_least_reserve": _at_least_reserve,
+    "answered_within_500_ms": _answered_in_time,
+    "setpoint_within_200_ms": _setpoint_in_time,
+    "no_lot_oversold": _no_lot_oversold,
+    "metered_agrees_with_delivered": _metered_agrees,
+    "buyer_told_what_was_delivered": _buyers_agree,
+    "end_codes_tell_the_truth": _deliveries_complete,
+    "floor_never_crossed": _floor_kept,
+    "batteries_released": _batteries_released,
+    "every_accept_ended": _accepts_ended,
+    "frames_unanswered_below_1_percent": _frames_answered,
+    "all_events_seen": _everything_seen,
+    "trades_as_asked": _enough_trades,
+    "nothing_left_running": _clean_end,
+}

@@ -1,0 +1,163 @@
+"""What a run of the demo comes to: totals, invariants, and the JSON that holds them. Pure but for `write_json`."""
+
+from __future__ import annotations
+
+import json
+import os
+from statistics import fmean
+from typing import TYPE_CHECKING, Any, Final
+
+from agent.metrics import COMPETITION_BIDDERS, improvement
+from cli.demo_stage.invariants import check
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from cli.demo_stage.evidence import Evidence
+    from cli.demo_stage.records import Trade
+
+VERSION: Final = 1
+_BASES: Final = {"reserve": "reserve", "first_acceptable": "first acceptable bid"}
+
+
+class Report:
+    """A finished run, judged."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        self.evidence = evidence
+        self.broken = {name: found for name, found in check(evidence).items() if found}
+        self.invariants = {name: not found for name, found in check(evidence).items()}
+        self.totals = totals(evidence)
+
+    @property
+    def ok(self) -> bool:
+        """Whether every invariant held."""
+        return not self.broken
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the whole report."""
+        return {
+            "version": VERSION,
+            "trades": [trade.as_json() for trade in self.evidence.trades],
+            "totals": self.totals,
+            "invariants": self.invariants,
+            "broken": self.broken,
+        }
+
+    def lines(self) -> list[str]:
+        """Return the report for people."""
+        found = self.totals
+        lines = [_headline(found)]
+        if found["trades"]:
+            lines += [_gain_line("reserve", found), _gain_line("first_acceptable", found), *_speed_lines(found)]
+        held = sum(self.invariants.values())
+        lines.append(f"{held} of {len(self.invariants)} invariants held")
+        lines += [f"BROKEN {name}: {text}" for name, found_here in self.broken.items() for text in found_here[:5]]
+        return lines
+
+
+def totals(evidence: Evidence) -> dict[str, Any]:
+    """Return the figures of a run; averages are null without trades."""
+    trades = evidence.trades
+    energy_wh = sum(trade.delivered_wh or 0 for trade in trades)
+    agreed_wh = sum(trade.energy_wh for trade in trades)
+    return {
+        "trades": len(trades),
+        "trades_with_competition": _several(trades),
+        "trades_without_competition": len(trades) - _several(trades),
+        "lots": sum(site.lots for site in evidence.sites),
+        "agreed_wh": agreed_wh,
+        "energy_wh": energy_wh,
+        "metered_wh": round(sum(trade.metered_wh or 0.0 for trade in trades), 3),
+        "revenue_c": round(sum(t.price_e4 * (t.delivered_wh or 0) for t in trades) / 10_000_000, 4),
+        "average_price_e4": round(sum(t.price_e4 * t.energy_wh for t in trades) / agreed_wh) if agreed_wh else None,
+        **_gains("reserve", trades, [trade.reserve_e4 for trade in trades]),
+        **_gains("first_acceptable", trades, [trade.first_acceptable_e4 for trade in trades]),
+        "bids": sum(buyer.bids for buyer in evidence.buyers),
+        "bid_answer_ms": {
+            "count": evidence.bids_answered,
+            "p50": evidence.answer_p50_ms,
+            "p99": evidence.answer_p99_ms,
+            "worst": evidence.slowest_answer_ms,
+            "late": evidence.bids_late,
+        },
+        "bid_processing_ms": _processing(evidence),
+        "accept_ms_worst": _worst(t.awarded_at_ms - t.asked_at_ms for t in trades),
+        "setpoint_ms_worst": _worst(
+            t.first_setpoint_at_ms - t.on_disk_at_ms for t in trades if t.first_setpoint_at_ms is not None
+        ),
+        "metered_off_wh_worst": round(
+            max((abs((t.metered_wh or 0.0) - (t.delivered_wh or 0)) for t in trades), default=0.0), 3
+        ),
+        "alarms": [f"{site.name}: {text}" for site in evidence.sites for text in site.alarms],
+        "buyers": {
+            buyer.name: {"strategy": buyer.strategy, "bids": buyer.bids, "trades": buyer.won, "wh": buyer.bought_wh}
+            for buyer in evidence.buyers
+        },
+        "discovery": evidence.discovery,
+        "duration_s": round(evidence.duration_ms / 1_000, 3),
+    }
+
+
+def write_json(path: Path, body: dict[str, Any]) -> None:
+    """Write a report as a whole, its directory too. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
+    os.replace(fresh, path)  # noqa: PTH105 (atomic on the same directory, and says so)
+
+
+def _headline(found: dict[str, Any]) -> str:
+    energy = f"{found['energy_wh'] / 1_000:.1f} kWh delivered in {found['duration_s']:.0f} s"
+    price = f", average price {_cents(found['average_price_e4'])}" if found["trades"] else ""
+    return f"{found['trades']} trades ({found['trades_with_competition']} with competition), {energy}{price}"
+
+
+def _gain_line(base: str, found: dict[str, Any]) -> str:
+    gain = _cents(found[f"average_over_{base}_e4"])
+    percent = found[f"average_over_{base}_percent"]
+    share = "" if percent is None else f" ({percent:+.1f} %)"
+    return f"over the {_BASES[base]}: {gain} on average{share}, {_cents(found[f'best_over_{base}_e4'])} at best"
+
+
+def _speed_lines(found: dict[str, Any]) -> list[str]:
+    answer = found["bid_answer_ms"]
+    limits = f"p50 {answer['p50']} ms, p99 {answer['p99']} ms, slowest {answer['worst']} ms"
+    off = f"counter and delivery differ by at most {found['metered_off_wh_worst']:.2f} Wh"
+    return [
+        f"{answer['count']} bids answered (a bid that stands waits 400 ms): {limits}",
+        f"first setpoint at most {found['setpoint_ms_worst']} ms after the Confirm was on disk; {off}",
+    ]
+
+
+def _several(trades: list[Trade]) -> int:
+    return sum(trade.bidders >= COMPETITION_BIDDERS for trade in trades)
+
+
+def _gains(base: str, trades: list[Trade], bases_e4: list[int]) -> dict[str, Any]:
+    found = [improvement(trade.price_e4, base_e4) for trade, base_e4 in zip(trades, bases_e4, strict=True)]
+    percent = [gain.percent for gain in found if gain.percent is not None]
+    return {
+        f"average_over_{base}_e4": round(fmean(gain.e4 for gain in found), 1) if found else None,
+        f"average_over_{base}_percent": round(fmean(percent), 2) if percent else None,
+        f"best_over_{base}_e4": max((gain.e4 for gain in found), default=None),
+    }
+
+
+def _processing(evidence: Evidence) -> dict[str, int]:
+    """Return the agents' own figures: all bids counted, the worst of their percentiles."""
+    figures = [metrics["bid_processing_ms"] for metrics in evidence.metrics.values()]
+    return {
+        "count": sum(figure["count"] for figure in figures),
+        **{name: max((figure[name] for figure in figures), default=0) for name in ("p50", "p99", "worst")},
+        "late": sum(figure["late"] for figure in figures),
+    }
+
+
+def _worst(took_ms: Iterable[int]) -> int:
+    return max(took_ms, default=0)
+
+
+def _cents(price_e4: float) -> str:
+    return f"{price_e4 / 10_000:.2f} c/kWh"

@@ -1,0 +1,172 @@
+"""The market that the demo shows: three sites with a battery each, four buyers, and the files that describe them.
+
+Pure but for `write`. Energy runs `TIME_LAPSE` times faster, so that a delivery of some minutes takes seconds; auctions
+and every protocol limit are real.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+TIME_LAPSE: Final = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteScene:
+    """One site: its battery, and on what terms it sells. `sun_w` charges the battery while nobody buys."""
+
+    name: str
+    capacity_wh: int
+    power_w: int
+    soc_percent: int
+    sun_w: int
+    lot_kwh: float
+    floor_percent: int
+    reserve_c: float | None = None
+    tiers: tuple[tuple[int, float], ...] = ()
+
+    def battery_command(self, *, port: int, seed: int) -> list[str]:
+        """Return the command of its simulated battery; `port` 0 = any free one."""
+        return [
+            *("sim", "battery", "--port", str(port), "--control-port", "0", "--seed", str(seed)),
+            *("--capacity-wh", str(self.capacity_wh), "--power-w", str(self.power_w), "--soc", str(self.soc_percent)),
+            *("--own-power-w", str(self.sun_w), "--time-lapse", str(TIME_LAPSE)),
+            *("--ramp-w-per-s", str(self.power_w * TIME_LAPSE)),
+        ]
+
+    def site_file(self, *, modbus: str, port: int, socket: Path, group: Group | None) -> str:
+        """Return the site file (TOML) of its agent."""
+        lines = [
+            "[site]",
+            f'name = "site-{self.name}"',
+            "lab = true",
+            f"time_lapse = {TIME_LAPSE}",
+            'clock = "system"',
+            "",
+            "[network]",
+            'peers = "open"',
+            *_group_lines(group),
+            "",
+            "[storage]",
+            f'directory = "data-{self.name}"',
+            "",
+            "[control]",
+            f"socket = {json.dumps(str(socket))}",
+            "",
+            "[[battery]]",
+            f'name = "{self.name}"',
+            f'address = "{modbus}"',
+            f"port = {port}",
+            f"lot_kwh = {self.lot_kwh}",
+            f"floor_percent = {self.floor_percent}",
+        ]
+        if self.reserve_c is not None:
+            lines.append(f"reserve_c_per_kwh = {self.reserve_c}")
+        for soc_percent, price_c in self.tiers:
+            lines += ["[[battery.reserve.tiers]]", f"from_soc_percent = {soc_percent}", f"c_per_kwh = {price_c}"]
+        return "\n".join(lines) + "\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuyerScene:
+    """One aggregator: how it bids, and what a kWh is worth to it (c/kWh, drawn anew every few seconds)."""
+
+    name: str
+    strategy: str
+    forecast_c: tuple[float, ...]
+    spread_c: float
+    fee_c: float = 0.5
+    parameters: Mapping[str, float] | None = None
+
+    def config_file(self, *, seed: int, batteries: Sequence[str], group: Group | None) -> str:
+        """Return the configuration file (TOML); `batteries` are endpoints to dial."""
+        lines = [
+            f'name = "{self.name}"',
+            f"seed = {seed}",
+            "",
+            "[network]",
+            'peers = "open"',
+            f"batteries = {json.dumps(list(batteries))}",
+            *_group_lines(group),
+            "",
+            "[value]",
+            f"forecast_c = {json.dumps(list(self.forecast_c))}",
+            f"forecast_step_s = {FORECAST_STEP_S}",
+            f"fee_c = {self.fee_c}",
+            f"private_spread_c = {self.spread_c}",
+            "",
+            "[strategy]",
+            f'name = "{self.strategy}"',
+        ]
+        lines += [f"{key} = {value}" for key, value in (self.parameters or {}).items()]
+        return "\n".join(lines) + "\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """A multicast group of this demo alone, on loopback."""
+
+    address: str
+    port: int
+
+
+FORECAST_STEP_S: Final = 7.0
+_PRICES: Final = (38.0, 40.0, 43.0, 45.0, 42.0, 39.0, 37.0, 36.0)
+
+SITES: Final = (
+    SiteScene(
+        name="home",
+        capacity_wh=13_500,
+        power_w=5_000,
+        soc_percent=86,
+        sun_w=2_500,
+        lot_kwh=0.5,
+        floor_percent=20,
+        reserve_c=30.0,
+    ),
+    SiteScene(
+        name="farm",
+        capacity_wh=20_000,
+        power_w=7_500,
+        soc_percent=78,
+        sun_w=4_000,
+        lot_kwh=0.8,
+        floor_percent=15,
+        tiers=((75, 27.0), (60, 30.0), (40, 33.0)),
+    ),
+    SiteScene(
+        name="school",
+        capacity_wh=10_000,
+        power_w=4_000,
+        soc_percent=93,
+        sun_w=2_000,
+        lot_kwh=0.4,
+        floor_percent=30,
+        reserve_c=32.0,
+    ),
+)
+BUYERS: Final = (
+    BuyerScene(name="amber", strategy="truthful", forecast_c=_PRICES, spread_c=3.0),
+    BuyerScene(name="boreas", strategy="zip", forecast_c=_PRICES, spread_c=3.0),
+    BuyerScene(name="citron", strategy="equilibrium", forecast_c=_PRICES, spread_c=3.0),
+    BuyerScene(name="delta", strategy="aggressive", forecast_c=_PRICES, spread_c=3.0, parameters={"edge_c": 0.6}),
+)
+
+
+def write(directory: Path, name: str, text: str) -> Path:
+    """Write one file of the scene and return its path."""
+    path = directory / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def _group_lines(group: Group | None) -> list[str]:
+    if group is None:
+        return ["multicast = false"]
+    return [f'group = "{group.address}"', f"group_port = {group.port}", "ttl = 0", 'interface = "127.0.0.1"']
