@@ -79,6 +79,7 @@ class Desk:
                 case MessageType.BID_CONFIRM:
                     self._confirm(link, received)
                 case MessageType.REGISTER:
+                    self._ports.returned(link)
                     self._push(self.buyers.heard(link, peer=received.peer, device_id=received.body.device_id))
                 case MessageType.TERMINATE:
                     self._ports.stop(received.peer, received.body.message_id)

@@ -95,6 +95,10 @@ class DeskPorts(Protocol):
         """Acknowledge a Confirm of a trade that exists already; False when it does not."""
         ...
 
+    def returned(self, link: Link) -> None:
+        """A buyer registered on a connection."""
+        ...
+
     def stop(self, peer: str, bid_id: int) -> None:
         """The buyer ends its delivery."""
         ...

@@ -95,8 +95,8 @@ class Gateway:
         if journal.failed is not None:
             self._journal_failed(journal.failed)
         for front in self.fronts.values():
-            front.port = await front.server.start(self.site.network.listen, front.site.port)
-            self.endpoints[front.name] = f"{self.site.network.listen}:{front.port}"
+            await front.doors.open(self.site.network, front.site.port, datagrams=self._around.datagrams)
+            self.endpoints[front.name] = f"{self.site.network.listen}:{front.doors.port}"
             self._supervisor.start(f"{front.name}.battery", front.battery.run)
             self._supervisor.start(f"{front.name}.delivery", front.delivery.run)
             self._supervisor.start(f"{front.name}.reports", front.seller.report)
@@ -120,7 +120,7 @@ class Gateway:
             f"{name}: {report.reason}" for name, report in zip(self.fronts, reports, strict=True) if not report.released
         ]
         for front in self.fronts.values():
-            await front.server.close(reason)
+            await front.doors.close(reason)
             front.seller.desk.close()
         if self._control is not None:
             await self._control.close()

@@ -7,7 +7,8 @@ buyers have been told of a failure.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Final
 
 from agent import energy, records
 from agent.desk import Desk
@@ -33,9 +34,11 @@ if TYPE_CHECKING:
     from drivers.device import Battery, BatteryState
     from etp.auction import Terms
     from etp.connection import Received
+    from etp.discovery import Endpoint
     from etp.io.link import Link
 
-STATUS_EVERY_S = 5.0
+STATUS_EVERY_S: Final = 5.0
+_KEPT_MAX: Final = 1_024
 
 
 class Seller:
@@ -70,13 +73,14 @@ class Seller:
         self._limits = limits
         self._rules = rules
         self._terms_of = terms_of
-        self._device_id = device_id
+        self.device_id = device_id
         self._time_lapse = time_lapse
         self._wall_ms = wall_ms
         self._delivery: Delivery | None = None
         self._stopped: dict[str, str] = {}
         self._failing = False
         self._links: dict[tuple[str, int], Link] = {}
+        self._kept: OrderedDict[tuple[str, int], Body] = OrderedDict()
         self.offer = Offer(code=ReasonCode.OFFLINE, reason="the battery has not answered yet")
         self.desk = Desk(device_id=device_id, rule=rule, price_cap_e4=price_cap_e4, ports=self)
 
@@ -184,6 +188,21 @@ class Seller:
             return same
         return False
 
+    def keep_for(self, peer: str, body: Body) -> None:
+        """Keep the end of a trade or award for a signed buyer who is away; the oldest of too many are dropped."""
+        self._kept[peer, body.message_id] = body
+        if len(self._kept) > _KEPT_MAX:
+            self._kept.popitem(last=False)
+
+    def returned(self, link: Link) -> None:
+        """A buyer registered: tell it what ended while it was away."""
+        for key in [key for key in self._kept if key[0] == link.peer]:
+            link.send(self._kept.pop(key))
+
+    def answer_datagram(self, query: Body, _source: Endpoint) -> Body:
+        """Return the answer to a Query that came as a datagram."""
+        return self.desk.quotation(query.message_id, "", query.energy_wh)
+
     def stop(self, peer: str, bid_id: int) -> None:
         """The buyer ends its delivery: it pays what was delivered."""
         self.delivery.stop(peer, bid_id, ReasonCode.NONE, "stopped by the buyer")
@@ -201,13 +220,13 @@ class Seller:
     def delivery_ended(self, delivered: Delivered) -> None:
         """A trade is over: tell its buyer how much it got and why it ended."""
         trade = delivered.trade
-        link = self.desk.buyers.link_of(trade.peer) or self._links.get(trade.key)
+        ended = Body.terminate(trade.bid_id, self.device_id, code=delivered.code, delivered_wh=delivered.delivered_wh)
+        link = self._link_of(trade)
         self._links.pop(trade.key, None)
         if link is not None:
-            link.send(
-                Body.terminate(trade.bid_id, self._device_id, code=delivered.code, delivered_wh=delivered.delivered_wh)
-            )
-            link.flush()
+            link.send(ended)
+        elif trade.signer is not None:
+            self.keep_for(trade.peer, ended)
         self.watch.delivery_ended(delivered)
         self.reconsider()
 
@@ -249,10 +268,17 @@ class Seller:
         while True:
             await asyncio.sleep(STATUS_EVERY_S)
             for active in self.delivery.active:
-                link = self._links.get(active.trade.key)
+                link = self._link_of(active.trade)
                 if link is not None:
                     self._acknowledge(link, active.trade.bid_id, active.delivered_wh)
             self.desk.broadcast(lambda message_id: self._status(message_id, 0), registered_only=True)
+
+    def _link_of(self, trade: Trade) -> Link | None:
+        """Return where a trade's buyer is to be reached now: a signed one anywhere, an unsigned one where it bid."""
+        link = self.desk.buyers.link_of(trade.peer)
+        if link is None:
+            link = self._links.get(trade.key)
+        return link if link is not None and link.is_open else None
 
     def _acknowledge(self, link: Link, bid_id: int, delivered_wh: int) -> None:
         link.send(self._status(bid_id, delivered_wh))
@@ -263,7 +289,7 @@ class Seller:
         power = self.state().power_w
         return Body.bess_status(
             message_id,
-            self._device_id,
+            self.device_id,
             delivered_wh=delivered_wh,
             remaining_wh=view.remaining_wh,
             health=view.health,
@@ -284,8 +310,8 @@ class Seller:
             return
         self.watch.alarm("battery", self.offer.reason, raised=failing)
         if failing:
-            self.desk.broadcast(lambda message_id: Body.device_failure(message_id, self._device_id))
-            self.on_failure(Body.device_failure(self.desk.next_id(), self._device_id))
+            self.desk.broadcast(lambda message_id: Body.device_failure(message_id, self.device_id))
+            self.on_failure(Body.device_failure(self.desk.next_id(), self.device_id))
 
     def state(self) -> BatteryState:
         """Return what is known of the battery now, stale values left out."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from agent.delivery import Delivery
 from agent.delivery_ports import DeliveryRules
+from agent.doors import Doors
 from agent.guardrails import Guardrails
 from agent.offer import SellingLimits
 from agent.pricing import OwnerReserve
@@ -17,7 +18,7 @@ from etp.auction import Shield, Terms
 from etp.auth import AuthPolicy
 from etp.connection import Role
 from etp.io.maker import ConnectionMaker
-from etp.io.server import EtpServer
+from etp.messages import Body, ReasonCode
 from settlement.keys import device_id
 
 if TYPE_CHECKING:
@@ -51,7 +52,6 @@ class Storefront:
         self.name = battery_site.name
         self.battery = around.open_battery(battery_site, site)
         self.pricing = OwnerReserve(battery_site.reserve, minimum_e4=battery_site.reserve_min_e4)
-        self.port = 0
         self._around = around
         signer = around.signer(battery_site)
         rules = Guardrails(
@@ -92,14 +92,17 @@ class Storefront:
             beat=beat,
         )
         self.seller.attach(self.delivery)
-        self.maker = ConnectionMaker(
+        maker = ConnectionMaker(
             role=Role.BATTERY,
             device_id=device_id(signer.public_key),
             policy=AuthPolicy(peers=site.network.peers, trusted=site.network.trusted_peers, signer=signer),
             limits=site.limits,
             wall_ms=around.wall_ms,
         )
-        self.server = EtpServer(handler=self.seller.desk, maker=self.maker, clock=poll_clock)
+        self.doors = Doors(
+            self.name, handler=self.seller.desk, maker=maker, clock=poll_clock, answer=self.seller.answer_datagram
+        )
+        self.seller.on_failure = self.doors.multicast
 
     def restore(self, books: Books) -> None:
         """Take on what an earlier start has left: trades, take-over, reputations, shield, the owner's orders."""
@@ -121,6 +124,10 @@ class Storefront:
             self.seller.desk.lots.restore_shield(Shield(books.shield.price_e4, until_ms))
         if books.reserve_e4 is not None:
             self.pricing.set(max(books.reserve_e4, self.site.reserve_min_e4))
+        for peer, bid_id in books.awards:
+            if peer.startswith("key:"):
+                ended = Body.terminate(bid_id, self.seller.device_id, code=ReasonCode.NOT_CONFIRMED, delivered_wh=0)
+                self.seller.keep_for(peer, ended)
         self.delivery.reconcile(books)
         if books.stopped:
             self.seller.block(OWNER, "stopped by the owner before the last start")

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class Surroundings:
     """Each field makes or returns one part. `clock_trusted` says whether the time of day may be signed.
 
-    `loop_blocks`: whether work can hold up the event loop, so that its lag must be measured; virtual time never waits.
+    `datagrams`: whether there is UDP. `loop_blocks`: whether work can hold up the event loop, so that its lag must be
+    measured; virtual time never waits.
     """
 
     open_battery: Callable[[BatterySite, Site], Battery]
@@ -27,4 +28,5 @@ class Surroundings:
     wall_ms: Callable[[], int]
     random_bytes: Callable[[int], bytes]
     clock_trusted: Callable[[], bool]
+    datagrams: bool = True
     loop_blocks: bool = True

@@ -99,6 +99,7 @@ class GatewayHost:
             wall_ms=self.wall_ms,
             random_bytes=self._rng.randbytes,
             clock_trusted=lambda: True,
+            datagrams=False,
             loop_blocks=False,
         )
         self.gateway = Gateway(self.site, around, hub=TellingHub(self.name, self._tell, self.wall_ms))

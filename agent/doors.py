@@ -1,0 +1,103 @@
+"""Where buyers reach a battery: its TCP server, and the UDP socket of the same number that answers and announces.
+
+Without multicast a battery is still served to buyers that know its endpoint; that is told, not fatal.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agent.logs import get_logger
+from etp.io import (
+    BatteryAnnouncer,
+    EtpServer,
+    ListenError,
+    MulticastSettings,
+    MulticastUnavailable,
+    open_service_sockets,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agent.config_values import NetworkSite
+    from etp.discovery import Endpoint
+    from etp.io import ConnectionMaker, LinkHandler, PollClock
+    from etp.messages import Body
+
+_log = get_logger("agent")
+
+
+class Doors:
+    """One battery's doors; `open` binds them, `close` gives them back."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        handler: LinkHandler,
+        maker: ConnectionMaker,
+        clock: PollClock,
+        answer: Callable[[Body, Endpoint], Body | None],
+    ) -> None:
+        self.port = 0
+        self._name = name
+        self._maker = maker
+        self._answer = answer
+        self._server = EtpServer(handler=handler, maker=maker, clock=clock)
+        self._announcer: BatteryAnnouncer | None = None
+
+    async def open(self, network: NetworkSite, port: int, *, datagrams: bool) -> None:
+        """Listen; `datagrams` False where there is no UDP. Raises ListenError."""
+        if not datagrams:
+            self.port = await self._server.start(network.listen, port)
+            return
+        try:
+            sockets = open_service_sockets(network.listen, port, group_port=network.group_port)
+        except OSError as error:
+            raise ListenError(
+                f"battery {self._name}: cannot listen on {network.listen} port {port}: {error.strerror or error}; "
+                "end what uses the port, or give the battery another one (port = 0: any)"
+            ) from error
+        self.port = await self._server.start(sock=sockets.tcp)
+        self._announcer = BatteryAnnouncer(
+            device_id=self._maker.device_id,
+            policy=self._maker.policy,
+            wall_ms=self._maker.wall_ms,
+            answer=self._answer,
+            settings=MulticastSettings(
+                group=network.group,
+                port=network.group_port or self.port,
+                interface=network.interface,
+                ttl=network.ttl,
+            ),
+        )
+        await self._announcer.start(sockets.udp)
+        if network.multicast:
+            await self._join(self._announcer)
+
+    async def _join(self, announcer: BatteryAnnouncer) -> None:
+        try:
+            await announcer.join()
+        except MulticastUnavailable as error:
+            _log.warning(
+                "multicast is not available: buyers need this battery's endpoint in their files",
+                battery=self._name,
+                reason=str(error),
+            )
+
+    def changed(self) -> None:
+        """What the battery offers has changed: announce it soon."""
+        if self._announcer is not None:
+            self._announcer.changed()
+
+    def multicast(self, body: Body) -> None:
+        """Tell the group."""
+        if self._announcer is not None:
+            self._announcer.multicast(body)
+
+    async def close(self, reason: str) -> None:
+        """End every conversation and give the ports back."""
+        if self._announcer is not None:
+            self._announcer.close()
+        await self._server.close(reason)
