@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+PAUSE_MIN_MS: Final = 100  # after one lost answer the next comes before anything is stale
 PAUSE_MAX_MS: Final = 2_000  # a battery that came back is found within the age limit
 RELEASE_PAUSE_MIN_MS: Final = 250
 RELEASE_PAUSE_MAX_MS: Final = 2_000
@@ -75,7 +76,7 @@ class DeclaredBattery:
     @property
     def state(self) -> BatteryState:
         """Return the latest state; values that went stale since are already absent."""
-        return self._state.fresh(self._now_ms(), self._options.state_age_max_ms)
+        return self._aged(self._state)
 
     @property
     def info(self) -> BatteryInfo | None:
@@ -230,14 +231,12 @@ class DeclaredBattery:
 
     def _pause_ms(self) -> int:
         if self._failures:
-            return min(self._options.poll_ms << min(self._failures - 1, 8), max(PAUSE_MAX_MS, self._options.poll_ms))
+            return min(PAUSE_MIN_MS << min(self._failures - 1, 8), PAUSE_MAX_MS)
         next_ms = min(self._due_ms.values(), default=0)
         return max(next_ms - self._now_ms(), 1)
 
     def _publish(self) -> None:
         """Make the state of now, arm the timer for the first value that will go stale, and tell everybody."""
-        now_ms = self._now_ms()
-        limit_ms = self._options.state_age_max_ms
         if self._assembler is None:
             state = BatteryState(reason=self._problem)
         else:
@@ -247,8 +246,8 @@ class DeclaredBattery:
                 problem=self._problem,
                 trouble=self._commander.trouble if self._commander is not None else "",
             )
-        self._state = state.fresh(now_ms, limit_ms)
-        self._arm(now_ms)
+        self._state = self._aged(state)
+        self._arm(self._now_ms())
         for callback in self._callbacks:
             callback(self._state)
 
@@ -269,13 +268,15 @@ class DeclaredBattery:
 
     def _stale(self) -> None:
         """Publish that a value has gone stale."""
-        state = self._state.fresh(self._now_ms(), self._options.state_age_max_ms)
-        if not state.connected and self._state.connected:
-            state = replace(state, reason=self._problem or "no answer")
-        self._state = state
+        self._state = self._aged(self._state)
         self._arm(self._now_ms())
         for callback in self._callbacks:
-            callback(state)
+            callback(self._state)
+
+    def _aged(self, state: BatteryState) -> BatteryState:
+        fresh = state.fresh(self._now_ms(), self._options.state_age_max_ms)
+        lost = state.connected and not fresh.connected
+        return replace(fresh, reason=self._problem or "no answer") if lost else fresh
 
     @staticmethod
     def _now_ms() -> int:

@@ -116,6 +116,8 @@ class BatteryInfo:
     soc_step_permille: int = 1
     command: str = ""
     """Which of the family's command sets is used, e.g. "704"; "" = this device cannot be commanded."""
+    dispatch: Literal["full", "after-commissioning", "never"] = "full"
+    """Who may sell with that command (dispatch.md section 8)."""
 
 
 class TakeOver(NamedTuple):

@@ -165,6 +165,7 @@ class _Survey(NamedTuple):
             efficiency_permille=self._efficiency(),
             soc_step_permille=self._step(soc[0]) if soc else 1,
             command=plan.command.name if plan is not None else "",
+            dispatch=plan.command.dispatch if plan is not None else "never",
         )
 
     def _rules(

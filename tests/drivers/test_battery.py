@@ -161,6 +161,25 @@ async def test_a_silent_device_goes_stale_by_a_timer_and_comes_back() -> None:
         assert battery.line.timeouts >= 1
 
 
+async def test_one_lost_answer_makes_nothing_stale() -> None:
+    options = Options(poll_ms=500, status_ms=1_000, state_age_max_ms=2_500, timeout_ms=1_000)
+    async with on_line("704", options) as (device, battery):
+        await until(battery, ready)
+        seen: list[BatteryState] = []
+        lost: list[Request] = []
+
+        async def lose_one(request: Request, answer: bytes, send: Send) -> None:
+            if lost:
+                await send(answer)
+            else:
+                lost.append(request)
+
+        device.behave = lose_one
+        battery.on_change(seen.append)
+        await until(battery, lambda state: bool(lost) and battery.line.timeouts == 1 and state.reason == "")
+        assert all(ready(state) and state.power_w is not None for state in seen)
+
+
 async def test_the_stale_state_is_published_although_no_poll_ends() -> None:
     options = Options(poll_ms=50, status_ms=50, state_age_max_ms=300, timeout_ms=30_000)
     async with on_line("704", options) as (device, battery):

@@ -39,7 +39,7 @@ async def test_a_new_battery_inverter() -> None:
     assert (info.manufacturer, info.model, info.version, info.serial) == ("Test", "Scripted", "v1.2", "SN-1")
     assert (info.rated_power_w, info.capacity_wh, info.min_power_w, info.dead_man_ms) == (5_000, 13_500, 1, 30_000)
     assert (info.counter_point, info.counter_step_wh, info.soc_step_permille) == ("ac", 1, 1)
-    assert (info.command, info.settle_ms, info.release_ms) == ("704", 10_000, 1_000)
+    assert (info.command, info.dispatch, info.settle_ms, info.release_ms) == ("704", "full", 10_000, 1_000)
     assert device.sources["power_w"] == ("ac.power",)
     assert device.counters["discharged_wh"] == CounterSource("ac.injected", 1_000, derived=False)
     assert device.rules.live == {"power_w", "soc_permille", "voltage_mv", "current_ma", "discharged_wh"}
@@ -123,7 +123,8 @@ async def test_a_coarse_device_says_so() -> None:
 
 async def test_a_device_without_controls_is_read_only() -> None:
     device = await found(WSet=0x80000000)
-    assert (device.command, device.info.command, device.info.dead_man_ms) == (None, "", None)
+    info = device.info
+    assert (device.command, info.command, info.dispatch, info.dead_man_ms) == (None, "", "never", None)
 
 
 async def test_no_read_is_longer_than_the_protocol_allows() -> None:

@@ -65,4 +65,4 @@ async def test_a_fast_day(profile: str) -> None:
 
 @pytest.mark.slow
 async def test_a_real_day() -> None:
-    await spend("704", 1, 2_000)
+    await spend("704", 1, 4_000)

@@ -22,7 +22,7 @@ async def device() -> AsyncIterator[FakeModbus]:
 
 @pytest.fixture
 async def line(device: FakeModbus) -> AsyncIterator[Line]:
-    owner = Line(TcpTransport("127.0.0.1", device.port, timeout_ms=200), "test")
+    owner = Line(TcpTransport("127.0.0.1", device.port, timeout_ms=400), "test")
     async with owner.used():
         yield owner
 
@@ -85,7 +85,7 @@ async def test_a_late_answer_never_meets_the_next_question(device: FakeModbus, l
             await send(answer)
 
     async def after(answer: bytes, send: Send) -> None:
-        await asyncio.sleep(0.25)
+        await asyncio.sleep(0.45)
         await send(answer)
 
     device.behave = slow
@@ -201,7 +201,7 @@ async def test_only_a_valid_answer_resets_the_delay(device: FakeModbus, line: Li
 
 
 async def test_a_line_that_nobody_uses_is_closed(device: FakeModbus) -> None:
-    line = Line(TcpTransport("127.0.0.1", device.port, timeout_ms=200), "test")
+    line = Line(TcpTransport("127.0.0.1", device.port, timeout_ms=400), "test")
     with pytest.raises(LinkLost, match="closed"):
         await line.run(read)
     async with line.used():

@@ -26,7 +26,7 @@ async def device() -> AsyncIterator[FakeModbus]:
 
 @pytest.fixture
 async def wire(device: FakeModbus) -> AsyncIterator[TcpTransport]:
-    transport = TcpTransport("127.0.0.1", device.port, timeout_ms=300)
+    transport = TcpTransport("127.0.0.1", device.port, timeout_ms=1_000)
     await transport.open()
     yield transport
     transport.abort()
@@ -85,7 +85,7 @@ async def test_a_wrong_answer_is_refused_at_once(device: FakeModbus, wire: TcpTr
         await send(MANGLED[name](request, answer))
 
     device.behave = mangled
-    async with asyncio.timeout(0.25):
+    async with asyncio.timeout(0.9):
         with pytest.raises(BadReply) as caught:
             await wire.read(1, "holding", 100, 2)
     assert caught.value.exception_code == 0
@@ -152,7 +152,7 @@ async def test_a_closed_connection_ends_the_question_at_once(device: FakeModbus,
         device.drop()
 
     device.behave = close
-    async with asyncio.timeout(0.25):
+    async with asyncio.timeout(0.9):
         with pytest.raises(LinkLost, match="connection lost"):
             await wire.read(1, "holding", 100, 2)
     assert not wire.connected
