@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agent.config_values import NetworkSite
+    from etp.auth import AuthPolicy
     from etp.discovery import Endpoint
     from etp.io import ConnectionMaker, LinkHandler, PollClock
     from etp.messages import Body
@@ -85,6 +86,15 @@ class Doors:
                 battery=self._name,
                 reason=str(error),
             )
+
+    def admit(self, policy: AuthPolicy) -> None:
+        """Judge new connections by this policy; signed conversations under another one end."""
+        if policy == self._maker.policy:
+            return
+        self._maker.policy = policy
+        for link in self._server.links:
+            if link.signer is not None or policy.peers == "signed":
+                link.close("who may trade has changed: connect again")
 
     def changed(self) -> None:
         """What the battery offers has changed: announce it soon."""

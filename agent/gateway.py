@@ -10,7 +10,7 @@ import asyncio
 import uuid
 from dataclasses import replace
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agent import records
 from agent.books import books_of, restart_voids
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from agent.supervisor import Crash
     from agent.surroundings import Surroundings
 
-METRICS_EVERY_S = 10.0
+METRICS_EVERY_S: Final = 10.0
+CLOCK_EVERY_S: Final = 10.0
 _log = get_logger("agent")
 
 
@@ -101,6 +102,7 @@ class Gateway:
             self._supervisor.start(f"{front.name}.delivery", front.delivery.run)
             self._supervisor.start(f"{front.name}.reports", front.seller.report)
         self._supervisor.start("metrics", self._publish_metrics)
+        self._supervisor.start("clock", self._watch_clock)
         self._supervisor.start("journal check", journal.check, policy=NEVER, may_end=True)
         self.is_open = True
         if self._around.loop_blocks:
@@ -185,6 +187,13 @@ class Gateway:
     def _report(self, crash: Crash) -> None:
         _log.error("task crashed", **crash._asdict())
         self.hub.publish("alarm", battery="", alarm=f"task {crash.task}", reason=crash.error, raised=True)
+
+    async def _watch_clock(self) -> None:
+        while True:
+            trusted = self._around.clock_trusted()
+            for front in self.fronts.values():
+                front.trust_clock(trusted=trusted)
+            await asyncio.sleep(CLOCK_EVERY_S)
 
     async def _publish_metrics(self) -> None:
         while True:

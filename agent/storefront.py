@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agent.delivery import Delivery
 from agent.delivery_ports import DeliveryRules
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from agent.metrics import Metrics
     from agent.surroundings import Surroundings
     from etp.io.pollclock import PollClock
+
+
+CLOCK: Final = "clock"
+"""Why selling is stopped while the time of day cannot be trusted."""
 
 
 class Storefront:
@@ -92,10 +96,11 @@ class Storefront:
             beat=beat,
         )
         self.seller.attach(self.delivery)
+        self._policy = AuthPolicy(peers=site.network.peers, trusted=site.network.trusted_peers, signer=signer)
         maker = ConnectionMaker(
             role=Role.BATTERY,
             device_id=device_id(signer.public_key),
-            policy=AuthPolicy(peers=site.network.peers, trusted=site.network.trusted_peers, signer=signer),
+            policy=self._policy,
             limits=site.limits,
             wall_ms=around.wall_ms,
         )
@@ -103,6 +108,14 @@ class Storefront:
             self.name, handler=self.seller.desk, maker=maker, clock=poll_clock, answer=self.seller.answer_datagram
         )
         self.seller.on_failure = self.doors.multicast
+
+    def trust_clock(self, *, trusted: bool) -> None:
+        """Serve signed buyers only while the time of day can be trusted; unsigned selling goes on (architecture 3)."""
+        self.doors.admit(self._policy if trusted else AuthPolicy(peers="open", trusted=frozenset()))
+        if trusted:
+            self.seller.unblock(CLOCK)
+        elif self._policy.peers == "signed":
+            self.seller.block(CLOCK, "the time of day is not trusted, and every buyer here must sign")
 
     def restore(self, books: Books) -> None:
         """Take on what an earlier start has left: trades, take-over, reputations, shield, the owner's orders."""
