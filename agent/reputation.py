@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Final
 
 SCORE_START: Final = 5_000
@@ -98,7 +99,7 @@ class ReputationBook:
         self._standings[buyer] = standing
         self._standings.move_to_end(buyer)
         if len(self._standings) > _BUYERS_MAX:
-            oldest = min(list(self._standings.items())[:64], key=lambda item: item[1].blocked_until_ms)[0]
+            oldest = min(islice(self._standings.items(), 64), key=lambda item: item[1].blocked_until_ms)[0]
             del self._standings[oldest]
         return standing
 

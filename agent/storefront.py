@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from etp.io.pollclock import PollClock
 
 
+COMMISSIONING: Final = "commissioning"
+"""Why nothing is sold outside `lab` (dispatch.md section 7): there is no guard and no commissioning yet."""
 CLOCK: Final = "clock"
 """Why selling is stopped while the time of day cannot be trusted."""
 
@@ -96,6 +98,10 @@ class Storefront:
             beat=beat,
         )
         self.seller.attach(self.delivery)
+        if not site.lab:
+            self.seller.block(
+                COMMISSIONING, "outside a lab only a commissioned battery with a running guard may be sold"
+            )
         self._policy = AuthPolicy(peers=site.network.peers, trusted=site.network.trusted_peers, signer=signer)
         maker = ConnectionMaker(
             role=Role.BATTERY,

@@ -31,7 +31,7 @@ STEPS = {
 }
 
 
-@pytest.mark.parametrize(("phase", "happening"), itertools.product(Phase, Happening))
+@pytest.mark.parametrize(("phase", "happening"), list(itertools.product(Phase, Happening)))
 def test_the_full_product_of_phases_and_happenings(phase: Phase, happening: Happening) -> None:
     award = OpenAward(deal=DEAL, link=cast("Link", None), phase=phase)
     moved = award.advance(happening)
