@@ -16,6 +16,7 @@ DEVICES: Final[dict[str, Any]] = {
     "own_power_w": 2_500,  # the sun: a battery that nobody commands charges
     "time_lapse": TIME_LAPSE,
 }
+_OTHER_RULES: Final = ("sealed_first", "sealed_second", "ascending_clock", "first_acceptable")
 _STRATEGIES: Final = ("random", "conservative", "aggressive", "truthful", "equilibrium", "zip", "win_rate", "timing")
 
 
@@ -34,12 +35,21 @@ def battery_names(rng: random.Random) -> list[str]:
     return [f"battery-{number}" for number in range(1, rng.randint(1, BATTERIES_MAX) + 1)]
 
 
-def draw_lot_kwh(rng: random.Random) -> float:
-    """Draw the size of a world's lots."""
-    return rng.choice((0.3, 0.5, 1.2))
+class Market(NamedTuple):
+    """What a world's gateway and its buyers agree on."""
+
+    lot_kwh: float
+    rule: str
+    signed: bool
 
 
-def site_toml(rng: random.Random, names: list[str], lot_kwh: float, *, signed: bool) -> str:
+def draw_market(rng: random.Random) -> Market:
+    """Draw a market; the standing bid is the product's rule, the others get a part of the time."""
+    rule = "standing_bid" if rng.random() < 0.7 else rng.choice(_OTHER_RULES)
+    return Market(lot_kwh=rng.choice((0.3, 0.5, 1.2)), rule=rule, signed=rng.random() < 0.5)
+
+
+def site_toml(rng: random.Random, names: list[str], market: Market) -> str:
     """Return the gateway's site file."""
     lines = [
         "[site]",
@@ -49,7 +59,7 @@ def site_toml(rng: random.Random, names: list[str], lot_kwh: float, *, signed: b
         'clock = "system"',
         "[network]",
         "multicast = false",
-        'peers = "signed"\ntrusted_peers = "any"' if signed else 'peers = "open"',
+        'peers = "signed"\ntrusted_peers = "any"' if market.signed else 'peers = "open"',
     ]
     standing_ms = rng.choice((50, 200, 400))
     for number, name in enumerate(names):
@@ -58,7 +68,8 @@ def site_toml(rng: random.Random, names: list[str], lot_kwh: float, *, signed: b
             f'name = "{name}"',
             f"port = {FIRST_PORT + number}",
             f"unit = {number + 1}",
-            f"lot_kwh = {lot_kwh}",
+            f"lot_kwh = {market.lot_kwh}",
+            f'rule = "{market.rule}"',
             f"standing_ms = {standing_ms}",
             f"reserve_c_per_kwh = {rng.choice((5.0, 8.0, 12.5))}",
             f"increment_c = {rng.choice((0.5, 1, 2))}",
@@ -67,7 +78,7 @@ def site_toml(rng: random.Random, names: list[str], lot_kwh: float, *, signed: b
     return "\n".join(lines)
 
 
-def buyers_of(rng: random.Random, lot_kwh: float) -> list[BuyerPart]:
+def buyers_of(rng: random.Random, market: Market) -> list[BuyerPart]:
     """Return two to five buyers with different strategies; each wants a dozen lots or two an hour."""
     strategies = rng.sample(_STRATEGIES, rng.randint(2, 5))
     return [
@@ -75,25 +86,25 @@ def buyers_of(rng: random.Random, lot_kwh: float) -> list[BuyerPart]:
             name=f"buyer-{number}",
             strategy=strategy,
             value_c=round(rng.uniform(20, 40), 2),
-            need_kwh=round(lot_kwh * rng.randint(8, 14), 1),
+            need_kwh=round(market.lot_kwh * rng.randint(8, 14), 1),
             seed=rng.getrandbits(32),
         )
         for number, strategy in enumerate(strategies, start=1)
     ]
 
 
-def buyer_toml(part: BuyerPart, batteries_listed: int, *, signed: bool) -> str:
+def buyer_toml(part: BuyerPart, batteries_listed: int, market: Market) -> str:
     """Return a buyer's configuration file."""
     batteries = ", ".join(f'"127.0.0.1:{FIRST_PORT + number}"' for number in range(batteries_listed))
     return "\n".join(
         [
             f'name = "{part.name}"',
             f"seed = {part.seed}",
-            f'root_file = "{part.name}.root"' if signed else "",
+            f'root_file = "{part.name}.root"' if market.signed else "",
             "[network]",
             f"batteries = [{batteries}]",
             "multicast = false",
-            'peers = "signed"\ntrusted_peers = "any"' if signed else 'peers = "open"',
+            'peers = "signed"\ntrusted_peers = "any"' if market.signed else 'peers = "open"',
             "[buy]",
             f"need_kwh = {part.need_kwh}",
             "period_h = 1",
@@ -102,5 +113,6 @@ def buyer_toml(part: BuyerPart, batteries_listed: int, *, signed: bool) -> str:
             "private_spread_c = 3",
             "[strategy]",
             f'name = "{part.strategy}"',
+            f'rule = "{market.rule}"',
         ]
     )

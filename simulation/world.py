@@ -20,7 +20,7 @@ from simulation.ledger import Ledger
 from simulation.loop import VirtualLoop
 from simulation.machines import BuyerHost, GatewayHost
 from simulation.network import LinkWeather, Network
-from simulation.scene import DEVICES, battery_names, buyer_toml, buyers_of, draw_lot_kwh, site_toml
+from simulation.scene import DEVICES, battery_names, buyer_toml, buyers_of, draw_market, site_toml
 from simulation.trace import Trace
 
 if TYPE_CHECKING:
@@ -91,10 +91,9 @@ class World:
         self._counters_wh: dict[str, int] = {}
         self._cause: BaseException | None = None
         self._crash_at_accept_by_s = 4 * _HOUR_S
-        self._signed = self._rng.random() < 0.5
-        lot_kwh = draw_lot_kwh(self._rng)
-        self.gateway = self._make_gateway(lot_kwh)
-        self.buyers = [self._make_buyer(part) for part in buyers_of(random.Random(self._rng.random()), lot_kwh)]
+        self._market = draw_market(self._rng)
+        self.gateway = self._make_gateway()
+        self.buyers = [self._make_buyer(part) for part in buyers_of(random.Random(self._rng.random()), self._market)]
 
     def run(self) -> Summary:
         """Live. Raises Failure."""
@@ -258,7 +257,7 @@ class World:
     async def _sleep_until(self, at_s: float) -> None:
         await asyncio.sleep(max(0.0, at_s - self.loop.time()))
 
-    def _make_gateway(self, lot_kwh: float) -> GatewayHost:
+    def _make_gateway(self) -> GatewayHost:
         rng = random.Random(self._rng.random())
         names = battery_names(rng)
         for name in names:
@@ -267,7 +266,7 @@ class World:
             self._counters_wh[name] = self.devices[name].discharged_wh
         host = GatewayHost(
             "gateway",
-            site_toml(rng, names, lot_kwh, signed=self._signed),
+            site_toml(rng, names, self._market),
             directory=self.options.directory,
             devices=self.devices,
             loop=self.loop,
@@ -282,7 +281,7 @@ class World:
     def _make_buyer(self, part: BuyerPart) -> BuyerHost:
         return BuyerHost(
             part.name,
-            buyer_toml(part, len(self.devices), signed=self._signed),
+            buyer_toml(part, len(self.devices), self._market),
             directory=self.options.directory,
             loop=self.loop,
             network=self.network,
