@@ -19,7 +19,7 @@ from agent.books_types import Books
 from agent.control import ControlServer
 from agent.events import EventHub
 from agent.journal import Journal
-from agent.journal_errors import JournalCorrupt, JournalError, JournalReadOnly
+from agent.journal_errors import JournalBusy, JournalError
 from agent.logs import get_logger
 from agent.loop_lag import LoopLag
 from agent.metrics import Metrics
@@ -76,8 +76,8 @@ class Gateway:
 
     async def start(self, *, control: bool = True) -> None:
         """Open everything and sell. Raises JournalBusy, ListenError or ControlError with what to do about it."""
-        journal = self._journal = self._open_journal()
-        books = self._replay(journal)
+        journal, books = await self._open_books()
+        self._journal = journal
         clock = PollClock(asyncio.get_running_loop(), ticking=self._around.loop_blocks)
         for battery_site in self.site.batteries:
             front = Storefront(
@@ -146,25 +146,34 @@ class Gateway:
             wall_ms=self._around.wall_ms,
         )
 
-    def _open_journal(self) -> Journal:
-        """Open the journal for writing; one that cannot be written to is read, and nothing is sold."""
+    async def _open_books(self) -> tuple[Journal, dict[str, Books]]:
+        """Open the journal and replay it; one that is damaged or cannot be written is read, and nothing is sold."""
         storage = self.site.storage
         try:
-            return Journal.open(
+            journal = Journal.open(
                 storage.journal,
                 executor=self._around.journal_executor(),
                 wall_ms=self._around.wall_ms,
                 max_bytes=storage.journal_max_bytes,
             )
-        except (JournalCorrupt, JournalReadOnly) as error:
-            _log.error("journal cannot be used", reason=str(error))
-            return Journal.open_read_only(storage.journal, wall_ms=self._around.wall_ms, why=error)
+        except JournalBusy:
+            raise
+        except JournalError as error:
+            return self._read_books(error)
+        try:
+            return journal, self._replay(journal)
+        except JournalError as error:
+            await journal.close()
+            return self._read_books(error)
+
+    def _read_books(self, why: JournalError) -> tuple[Journal, dict[str, Books]]:
+        _log.error("journal cannot be used", reason=str(why))
+        journal = Journal.open_read_only(self.site.storage.journal, wall_ms=self._around.wall_ms, why=why)
+        return journal, books_of(journal.replay())
 
     def _replay(self, journal: Journal) -> dict[str, Books]:
         """Return the books and void what the last run left open (ETP section 7)."""
         books = books_of(journal.replay())
-        if journal.failed is not None:
-            return books
         epoch = uuid.UUID(bytes=self._around.random_bytes(16), version=4)
         journal.append("", Kind.EPOCH, records.epoch(epoch_id=str(epoch), release=version("wattbid")))
         for name, book in books.items():
