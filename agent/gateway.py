@@ -98,29 +98,24 @@ class Gateway:
         for front in self.fronts.values():
             await front.doors.open(self.site.network, front.site.port, datagrams=self._around.datagrams)
             self.endpoints[front.name] = f"{self.site.network.listen}:{front.doors.port}"
+        if control:
+            self._control = ControlServer(self.site.control_socket, self.owner_desk(), self.hub)
+            await self._control.start()
+        for front in self.fronts.values():
             self._supervisor.start(f"{front.name}.battery", front.battery.run)
             self._supervisor.start(f"{front.name}.delivery", front.delivery.run)
             self._supervisor.start(f"{front.name}.reports", front.seller.report)
         self._supervisor.start("metrics", self._publish_metrics)
         self._supervisor.start("clock", self._watch_clock)
         self._supervisor.start("journal check", journal.check, policy=NEVER, may_end=True)
-        self.is_open = True
         if self._around.loop_blocks:
             self._lag.start()
-        if control:
-            self._control = ControlServer(self.site.control_socket, self.owner_desk(), self.hub)
-            await self._control.start()
+        self.is_open = True
 
     async def stop(self, reason: str = "the agent stops") -> list[str]:
         """Release the batteries and close; return what could not be done, in words."""
-        for front in self.fronts.values():
-            front.seller.block("stopping", reason)
-        reports = await asyncio.gather(
-            *(front.delivery.stop_all(ReasonCode.WITHDRAWN, reason) for front in self.fronts.values())
-        )
-        troubles = [
-            f"{name}: {report.reason}" for name, report in zip(self.fronts, reports, strict=True) if not report.released
-        ]
+        troubles = await self._release(reason) if self.is_open else []
+        self.is_open = False
         for front in self.fronts.values():
             await front.doors.close(reason)
             front.seller.desk.close()
@@ -131,6 +126,17 @@ class Gateway:
         if self._journal is not None:
             await self._journal.close()
         return troubles
+
+    async def _release(self, reason: str) -> list[str]:
+        """Sell nothing more, end what is under delivery, and let go of the batteries."""
+        for front in self.fronts.values():
+            front.seller.block("stopping", reason)
+        reports = await asyncio.gather(
+            *(front.delivery.stop_all(ReasonCode.WITHDRAWN, reason) for front in self.fronts.values())
+        )
+        return [
+            f"{name}: {report.reason}" for name, report in zip(self.fronts, reports, strict=True) if not report.released
+        ]
 
     def owner_desk(self) -> OwnerDesk:
         """Return the owner's side of this agent."""

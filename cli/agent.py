@@ -19,7 +19,7 @@ def agent(
     """Sell the energy of the batteries in a site file until SIGTERM or Ctrl-C; the last act is the release."""
     from agent.clock import wall_ms
     from agent.config import SiteError, load_site
-    from agent.errors import AgentError
+    from agent.errors import AgentError, LogSettingError
     from agent.journal_errors import JournalError
     from agent.logs import setup
     from agent.main import run_agent
@@ -29,10 +29,10 @@ def agent(
 
     try:
         settings = load_site(site)
-    except SiteError as error:
+        sink = setup(wall_ms=wall_ms, level=log, style=log_format)
+    except (SiteError, LogSettingError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
-    sink = setup(wall_ms=wall_ms, level=log, style=log_format)
     try:
         status = run_agent(settings, ready=typer.echo)
     except (AgentError, JournalError, DeviceError, EtpError, SettlementError) as error:
