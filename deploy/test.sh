@@ -20,8 +20,10 @@ if [ "$mode" = quick ]; then
     step "unit tests"
     exec $bin/python -m pytest -q -n 2 -m "not slow"
 fi
+step "simulated hours (without coverage: it would double their time)"
+$bin/python -m pytest -q -n 2 -m hours
 step "tests"
-$bin/python -m pytest -q -n 2 --cov --cov-report=
+$bin/python -m pytest -q -n 2 -m "not hours" --cov --cov-report=
 for room in $gated; do
     step "branch coverage of $room (at least 90 %)"
     $bin/coverage report --include="$room/*" --fail-under=90 --skip-covered | tail -n 12

@@ -17,6 +17,7 @@ DEVICES: Final[dict[str, Any]] = {
     "time_lapse": TIME_LAPSE,
 }
 _OTHER_RULES: Final = ("sealed_first", "sealed_second", "ascending_clock", "first_acceptable")
+_LOTS_PER_H: Final = 24
 _STRATEGIES: Final = ("random", "conservative", "aggressive", "truthful", "equilibrium", "zip", "win_rate", "timing")
 
 
@@ -79,14 +80,14 @@ def site_toml(rng: random.Random, names: list[str], market: Market) -> str:
 
 
 def buyers_of(rng: random.Random, market: Market) -> list[BuyerPart]:
-    """Return two to five buyers with different strategies; each wants a dozen lots or two an hour."""
+    """Return two to five buyers with different strategies; together they want two dozen lots an hour or more."""
     strategies = rng.sample(_STRATEGIES, rng.randint(2, 5))
     return [
         BuyerPart(
             name=f"buyer-{number}",
             strategy=strategy,
             value_c=round(rng.uniform(20, 40), 2),
-            need_kwh=round(market.lot_kwh * rng.randint(8, 14), 1),
+            need_kwh=round(market.lot_kwh * rng.uniform(1.0, 1.5) * _LOTS_PER_H / len(strategies), 1),
             seed=rng.getrandbits(32),
         )
         for number, strategy in enumerate(strategies, start=1)

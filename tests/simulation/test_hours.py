@@ -17,6 +17,7 @@ SEEDS = range(1, 42)
 
 
 @pytest.mark.slow
+@pytest.mark.hours
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_no_invariant_breaks_in_five_hours(seed: int, tmp_path: Path) -> None:
