@@ -47,13 +47,15 @@ class BuyerTable:
         """A connection closed."""
         self._buyers.pop(link, None)
 
-    def heard(self, link: Link, *, peer: str, device_id: int) -> Buyer:
+    def heard(self, link: Link, peer: str, device_id: int) -> Buyer:
         """Return the buyer behind a frame, named for reputation by signer, address, or (loopback) connection."""
         buyer = self._buyers.get(link)
+        if buyer is not None and buyer.key:
+            return buyer
+        key = buyer_key(peer=peer, remote=link.remote, device_id=device_id)
         if buyer is None:
-            buyer = self._buyers[link] = Buyer(link, "")
-        if not buyer.key:
-            buyer.key = buyer_key(peer=peer, remote=link.remote, device_id=device_id)
+            buyer = self._buyers[link] = Buyer(link, key)
+        buyer.key = key
         return buyer
 
     def links(self) -> list[Link]:

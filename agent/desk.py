@@ -7,23 +7,28 @@ It owns the connected buyers and their bids in hand; the lot belongs to `LotKeep
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agent.award_book import AwardBook
 from agent.buyers import Buyer, BuyerTable, PushPacer
 from agent.lots import LotKeeper
-from etp.auction import Bid
+from etp.auction import Bid, Refuse
 from etp.messages import FIRST_BATTERY_ID, Body, MessageType, ReasonCode
+from etp.units import energy_from_wire, price_from_wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from agent.awards import OpenAward
     from agent.desk_ports import DeskPorts
     from agent.offer import Offer
-    from etp.auction import Award, Lot, LotClosed, Refuse, Terms, Unconfirmed
+    from etp.auction import Award, Lot, LotClosed, Terms, Unconfirmed
     from etp.connection import Received
     from etp.io.link import Link
+
+
+_BID: Final = int(MessageType.BID)
+_new: Final = tuple.__new__  # of a named tuple, without a frame for its constructor
 
 
 class _InHand(NamedTuple):
@@ -44,10 +49,14 @@ class Desk:
         self._ports = ports
         self._now_ms: Callable[[], int] = ports.now_ms
         self._arrived: list[tuple[Link, Received]] = []
-        self._touched: dict[Link, None] | None = None
+        self._held: dict[Link, None] | None = None
+        """The links whose answers wait until the wake-up is judged, because some of them get several; None = nobody."""
+        self._is_crowded = False
         self._in_hand: dict[tuple[str, int], _InHand] = {}
         self._last_id = FIRST_BATTERY_ID - 1
         self._offer: Offer | None = None
+        self._closed_code = int(ReasonCode.OFFLINE)
+        """What every bid is refused with before the auction sees it; 0 = it sees them."""
         self._pushes = PushPacer(self._push_round)
         self.buyers = BuyerTable()
         self.lots = LotKeeper(rule=rule, listener=self, lot_id=ports.lot_id, seed=ports.lot_seed, now_ms=ports.now_ms)
@@ -68,19 +77,24 @@ class Desk:
 
     def frames_received(self, link: Link, frames: list[Received]) -> None:
         """Answer queries at once; gather the bids of this wake-up; hand confirms and stops to their owners."""
+        if len(frames) > 1:
+            self._is_crowded = True
         for received in frames:
-            match received.body.message_type:
-                case MessageType.BID:
-                    if not self._arrived:
-                        asyncio.get_running_loop().call_soon(self._judge)
-                    self._arrived.append((link, received))
+            kind = received[0][0]
+            if kind == _BID:
+                arrived = self._arrived
+                if not arrived:
+                    asyncio.get_running_loop().call_soon(self._judge)
+                arrived.append((link, received))
+                continue
+            match kind:
                 case MessageType.QUERY:
                     self._answer_query(link, received)
                 case MessageType.BID_CONFIRM:
                     self._confirm(link, received)
                 case MessageType.REGISTER:
                     self._ports.returned(link)
-                    self._push(self.buyers.heard(link, peer=received.peer, device_id=received.body.device_id))
+                    self._push(self.buyers.heard(link, received.peer, received.body.device_id))
                 case MessageType.TERMINATE:
                     self._ports.stop(received.peer, received.body.message_id)
 
@@ -93,60 +107,89 @@ class Desk:
         self.awards.accept_late(link.peer, body.message_id)
 
     def _judge(self) -> None:
+        """Judge the bids of one wake-up. Most are refused at once, and for those nothing but the answer is made."""
         arrived, self._arrived = self._arrived, []
-        self._touched = {}
+        self._held = {} if self._is_crowded else None
+        self._is_crowded = False
         now_ms = self._now_ms()
+        heard, covers = self.buyers.heard, self._ports.covers
+        asked: list[tuple[Link, Received]] = []
         bids: list[Bid] = []
-        for link, received in arrived:
-            body = received.body
-            buyer = self.buyers.heard(link, peer=received.peer, device_id=body.device_id)
-            code = received.code or self._obstacle(buyer, body, now_ms)
+        for frame in arrived:
+            link, received = frame
+            body, _, peer, _, code, _, _ = received
+            buyer = heard(link, peer, body[2])
+            code = code or self._obstacle(buyer, body, now_ms)
             if code:
                 self._reject(link, received, code)
                 continue
-            energy_wh = body.energy_wh
-            price_e4 = body.bid_price_e4
-            buyer.need_wh = energy_wh
-            key = (received.peer, body.message_id)
-            self._in_hand[key] = _InHand(link, buyer.key, received.signer, received.cause_ms)
-            self._ports.watch.bid_placed(received.peer, body.message_id, price_e4, energy_wh)
-            bids.append(Bid(*key, price_e4, energy_wh, self._ports.covers(received, energy_wh)))
+            energy_wh = buyer.need_wh = energy_from_wire(body[8])
+            price_e4 = price_from_wire(body[4])
+            asked.append(frame)
+            bids.append(_new(Bid, (peer, body[1], price_e4, energy_wh, covers(received, energy_wh))))
         if bids:
-            self.lots.bids(bids, now_ms)
-        touched, self._touched = self._touched, None
-        for link in touched or ():
+            self._ports.watch.bids_placed(bids)
+            refusals = self.lots.refuse_all(bids, now_ms)
+            if refusals is None:
+                self._take(asked, bids, now_ms)
+            else:
+                self._refuse(asked, refusals, now_ms)
+        held, self._held = self._held, None
+        for link in held or ():
             link.flush()
 
     def _obstacle(self, buyer: Buyer, body: Body, now_ms: int) -> int:
         """Return the code that refuses a bid before the auction sees it: 9, 6, then 12, 11 or 3; 0 = none."""
-        if body.bid_price > self._price_cap:
+        if body[4] > self._price_cap:
             return ReasonCode.MALFORMED
         if self._ports.reputation.refuses(buyer.key, now_ms):
             return ReasonCode.NOT_TRUSTED
-        if self._offer is None:
-            return ReasonCode.OFFLINE
-        return 0 if self._offer.code == ReasonCode.NO_LOT else self._offer.code
+        return self._closed_code
+
+    def _take(self, asked: Sequence[tuple[Link, Received]], bids: Sequence[Bid], now_ms: int) -> None:
+        """Let the auction judge bids of which some may enter: what it says of each comes back by the bid's name."""
+        for (link, received), bid in zip(asked, bids, strict=True):
+            buyer = self.buyers.heard(link, received.peer, received.body.device_id)
+            self._in_hand[bid.peer, bid.bid_id] = _InHand(link, buyer.key, received.signer, received.cause_ms)
+        self.lots.bids(bids, now_ms)
+
+    def _refuse(self, asked: Sequence[tuple[Link, Received]], refusals: Sequence[Refuse], now_ms: int) -> None:
+        """Answer bids that were all refused at once, each by its place."""
+        held = self._held
+        for (link, received), refusal in zip(asked, refusals, strict=True):
+            if held is None and not refusal[4]:
+                link.refuse(refusal[1], refusal[2], refusal[3], received[6])
+            else:
+                self._answer(link, refusal, received.cause_ms)
+        self._ports.watch.bids_refused(refusals, now_ms - asked[0][1].cause_ms)
+
+    def _answer(self, link: Link, refusal: Refuse, cause_ms: int, reason: str = "") -> None:
+        """Send a Reject at once, or with everything else that one wake-up of the loop has to say to this link."""
+        _, bid_id, code, beat_e4, least_wh = refusal
+        held = self._held
+        if held is not None:
+            held[link] = None
+        if least_wh:
+            reason = f"smallest quantity {least_wh / 1_000:.1f} kWh"
+        if reason:
+            body = Body.bid_reject(bid_id, self._device_id, code=code, beat_e4=beat_e4)
+            link.send(body, cause_ms=cause_ms, reason=reason, hold=held is not None)
+        else:
+            link.refuse(bid_id, code, beat_e4, cause_ms, held is not None)
 
     def _reject(self, link: Link, received: Received, code: int) -> None:
         """Refuse a Bid or a Confirm that the auction or the award book never sees."""
         body = received.body
         now_ms = self._now_ms()
         beat_e4 = self.lots.quote(received.peer, body.energy_wh, now_ms)
-        answer = Body.bid_reject(body.message_id, self._device_id, code=code, beat_e4=beat_e4)
-        self._answer(link, answer, received.cause_ms, received.reason)
+        refusal = Refuse(received.peer, body.message_id, code, beat_e4)
+        self._answer(link, refusal, received.cause_ms, received.reason)
         if body.message_type == MessageType.BID:
-            self._ports.watch.bid_refused(received.peer, body.message_id, code, beat_e4, now_ms - received.cause_ms)
-
-    def _answer(self, link: Link, body: Body, cause_ms: int, reason: str) -> None:
-        """Answer at once, or with everything else that one wake-up of the loop has to say to this link."""
-        touched = self._touched
-        if touched is not None:
-            touched[link] = None
-        link.send(body, cause_ms=cause_ms, reason=reason, hold=touched is not None)
+            self._ports.watch.bids_refused((refusal,), now_ms - received.cause_ms)
 
     def _answer_query(self, link: Link, received: Received) -> None:
         body = received.body
-        buyer = self.buyers.heard(link, peer=received.peer, device_id=body.device_id)
+        buyer = self.buyers.heard(link, received.peer, body.device_id)
         buyer.need_wh = body.energy_wh or buyer.need_wh
         link.send(self.quotation(body.message_id, received.peer, body.energy_wh), cause_ms=received.cause_ms)
 
@@ -159,15 +202,11 @@ class Desk:
 
     def bid_refused(self, refusal: Refuse, now_ms: int) -> None:
         """Answer a refused or beaten bid with the reason and the price to beat."""
-        peer, bid_id, code, beat_e4, least_wh = refusal
-        in_hand = self._in_hand.pop((peer, bid_id), None)
+        in_hand = self._in_hand.pop((refusal.peer, refusal.bid_id), None)
         if in_hand is None:
             return
-        link = in_hand.link
-        body = Body.bid_reject(bid_id, self._device_id, code=code, beat_e4=beat_e4)
-        reason = f"smallest quantity {least_wh / 1_000:.1f} kWh" if least_wh else ""
-        self._answer(link, body, in_hand.cause_ms, reason)
-        self._ports.watch.bid_refused(peer, bid_id, code, beat_e4, now_ms - in_hand.cause_ms)
+        self._answer(in_hand.link, refusal, in_hand.cause_ms)
+        self._ports.watch.bids_refused((refusal,), now_ms - in_hand.cause_ms)
 
     def bid_abandoned(self, abandoned: Unconfirmed) -> None:
         """A standing bid left with its connection: that counts like an award left unconfirmed."""
@@ -218,6 +257,7 @@ class Desk:
         """Take what may be sold now; void awards that the battery can no longer keep."""
         changed = self._offer is None or self._offer.code != offer.code
         self._offer = offer
+        self._closed_code = ReasonCode.NONE if offer.code == ReasonCode.NO_LOT else offer.code
         if offer.code in {ReasonCode.FAULT, ReasonCode.OFFLINE}:
             self.awards.void_all(ReasonCode.FAULT)
         elif offer.short_wh:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from agent.awards import OpenAward
     from agent.journal import Journal
     from agent.reputation import ReputationBook
-    from etp.auction import Award, Lot, LotClosed
+    from etp.auction import Award, Bid, Lot, LotClosed, Refuse
     from etp.connection import Received
     from etp.io.link import Link
 
@@ -31,11 +33,11 @@ class Watch(Protocol):
     def lot_closed(self, closed: LotClosed) -> None:
         """A lot is over."""
 
-    def bid_placed(self, peer: str, bid_id: int, price_e4: int, energy_wh: int) -> None:
-        """A bid reached the auction."""
+    def bids_placed(self, bids: Sequence[Bid]) -> None:
+        """Bids of one wake-up reached the auction."""
 
-    def bid_refused(self, peer: str, bid_id: int, code: int, beat_e4: int, waited_ms: int) -> None:
-        """A bid was answered with a BidReject."""
+    def bids_refused(self, refusals: Sequence[Refuse], waited_ms: int) -> None:
+        """Bids that came together were answered with BidReject, so long after they were read."""
 
     def awarded(self, award: Award, peers_pushed: int) -> None:
         """The auction awarded a bid."""

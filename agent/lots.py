@@ -22,7 +22,7 @@ from etp.messages import ReasonCode
 from etp.units import floor_step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sequence
 
     from agent.offer import Offer
     from etp.auction import Auction, Bid, Event, Lot, Shield, Terms
@@ -93,7 +93,15 @@ class LotKeeper:
         """Let the first lot of this run inherit the shield of a lot of the last."""
         self._shield = shield
 
-    def bids(self, bids: Iterable[Bid], now_ms: int) -> None:
+    def refuse_all(self, bids: Sequence[Bid], now_ms: int) -> list[Refuse] | None:
+        """Refuse bids that arrived in one wake-up of the loop, each by its place; None when `bids` must judge them."""
+        refused = auction.refuse_all(self._state, bids, now_ms)
+        if refused is None:
+            return None
+        self._state = refused[0]
+        return refused[1]
+
+    def bids(self, bids: Sequence[Bid], now_ms: int) -> None:
         """Judge bids that arrived in one wake-up of the loop."""
         self._step(auction.Bids(tuple(bids)), now_ms)
 

@@ -11,14 +11,14 @@ from agent.logs import get_logger
 from agent.metrics import improvement
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from agent.awards import OpenAward
     from agent.control_protocol import AlarmSnapshot
     from agent.events import EventHub
     from agent.metrics import Metrics
     from agent.trades import Delivered, Trade
-    from etp.auction import Award, Lot, LotClosed
+    from etp.auction import Award, Bid, Lot, LotClosed, Refuse
 
 
 class BatteryWatch:
@@ -67,21 +67,23 @@ class BatteryWatch:
         self._log.info("lot closed", **fields)
         self._tell("lot_closed", fields)
 
-    def bid_placed(self, peer: str, bid_id: int, price_e4: int, energy_wh: int) -> None:
-        """A bid reached the auction."""
-        self._figures[0].bids += 1
-        self._figures[1].bids += 1
+    def bids_placed(self, bids: Sequence[Bid]) -> None:
+        """Bids reached the auction."""
+        for figures in self._figures:
+            figures.bids += len(bids)
         if self._hub.listening:
-            fields = {"peer": peer, "bid_id": bid_id, "price_e4": price_e4, "energy_wh": energy_wh}
-            self._tell("bid_placed", fields)
+            for peer, bid_id, price_e4, energy_wh, _ in bids:
+                fields = {"peer": peer, "bid_id": bid_id, "price_e4": price_e4, "energy_wh": energy_wh}
+                self._tell("bid_placed", fields)
 
-    def bid_refused(self, peer: str, bid_id: int, code: int, beat_e4: int, waited_ms: int) -> None:
-        """A bid was answered with a BidReject."""
-        self._figures[0].refused += 1
-        self._figures[1].refused += 1
+    def bids_refused(self, refusals: Sequence[Refuse], waited_ms: int) -> None:
+        """Bids were answered with BidReject; `waited_ms` after they were read, the time they stood included."""
+        for figures in self._figures:
+            figures.refused += len(refusals)
         if self._hub.listening:
-            fields = {"peer": peer, "bid_id": bid_id, "code": int(code), "beat_e4": beat_e4, "waited_ms": waited_ms}
-            self._tell("bid_refused", fields)
+            for peer, bid_id, code, beat_e4, _ in refusals:
+                fields = {"peer": peer, "bid_id": bid_id, "code": int(code), "beat_e4": beat_e4}
+                self._tell("bid_refused", {**fields, "waited_ms": waited_ms})
 
     def processed(self, processing_ms: int) -> None:
         """A bid was answered; the time it stood is not counted."""

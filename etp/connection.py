@@ -36,6 +36,7 @@ _PLAIN_TCP_BYTES: Final = FRAME_BYTES_MIN + LENGTH_PREFIX_BYTES
 _REGISTER: Final = int(MessageType.REGISTER)
 _ACCEPT: Final = int(MessageType.BID_ACCEPT)
 _REJECT: Final = int(MessageType.BID_REJECT)
+_REJECT_PRIORITY: Final = PRIORITY[_REJECT]
 _BEFORE_PROOF: Final = UNSIGNED_TYPES | {MessageType.REGISTER}
 _ANSWERS: Final = frozenset(
     {MessageType.BID_ACCEPT, MessageType.BID_REJECT, MessageType.TERMINATE, MessageType.BESS_STATUS}
@@ -133,6 +134,16 @@ class Connection:
         return self._intake.memory
 
     @property
+    def has_business(self) -> bool:
+        """Whether the shell has something to write or to close, or may have: a signed peer may await our Register."""
+        return (
+            bool(self._outbox.waiting)
+            or self.close_reason is not None
+            or self._is_strict
+            or self._identity.signer is not None
+        )
+
+    @property
     def waiting(self) -> int:
         """How many frames wait to leave."""
         return len(self._outbox.waiting)
@@ -185,14 +196,23 @@ class Connection:
 
         Most of what a battery ever says is this, so it is packed from its five numbers.
         """
-        frame = encode_plain_reject(bid_id, self.device_id, code, beat_e4)
-        memory = self._intake.memory
-        if self._intake.has_decided or memory.confirms.known or memory.bids.pinned:
-            if not self._intake.was_decided(bid_id, code):
-                memory.said(_REJECT, bid_id, code, frame, now_ms)
-        else:
-            memory.bids.answer(bid_id, frame, now_ms)
+        frame = self._refusal(bid_id, code, beat_e4, now_ms)
         self._queue(_REJECT, cause_ms, frame, None)
+
+    def refuse_at_once(self, bid_id: int, code: int, beat_e4: int, now_ms: int, cause_ms: int) -> bytes:
+        """Like `refuse`, but return the frame for the shell to write at once when nothing is before it and unsigned.
+
+        Otherwise it is queued and nothing is returned.
+        """
+        frame = self._refusal(bid_id, code, beat_e4, now_ms)
+        outbox = self._outbox
+        if outbox.waiting or outbox.blocked or self._is_strict or self._identity.signer is not None or self._choked:
+            self._queue(_REJECT, cause_ms, frame, None)
+            return b""
+        self._flight = [(_REJECT_PRIORITY, _REJECT, cause_ms, frame, None)]
+        self._flight_ms = now_ms
+        outbox.blocked = True
+        return frame
 
     def data_to_send(self, now_ms: int) -> bytes:
         """Return everything that may leave now, the most urgent first; nothing while the last bytes are not drained.
@@ -242,6 +262,18 @@ class Connection:
         """Return the Accepts that were too late to leave since the last call; Reject 5 went instead."""
         late, self._late = self._late, []
         return late
+
+    def _refusal(self, bid_id: int, code: int, beat_e4: int, now_ms: int) -> bytes:
+        """Return a plain BidReject, remembered as the answer to its bid."""
+        frame = encode_plain_reject(bid_id, self.device_id, code, beat_e4)
+        intake = self._intake
+        memory = intake.memory
+        if intake.decided or memory.confirms.known or memory.bids.pinned:
+            if not intake.was_decided(bid_id, code):
+                memory.said(_REJECT, bid_id, code, frame, now_ms)
+        else:
+            memory.bids.answer(bid_id, frame, now_ms)
+        return frame
 
     def _queue(self, kind: int, cause_ms: int, frame: bytes, body: Body | None) -> None:
         """Put a frame into the outbox; one that does not fit closes the connection, and nothing is queued after it."""

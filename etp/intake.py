@@ -71,7 +71,6 @@ class Intake:
         "_bad",
         "_cause_ms",
         "_counts",
-        "_decided",
         "_framed_ms",
         "_has_fast_lane",
         "_hears",
@@ -84,6 +83,7 @@ class Intake:
         "_refused",
         "_wall_ms",
         "close_reason",
+        "decided",
         "identity",
         "memory",
         "repeats",
@@ -113,7 +113,8 @@ class Intake:
         self._rate = FrameRate(*pace)
         self._refused = FrameRate(*pace)
         self._bad = BadFrames(limits.bad_frames_per_min)
-        self._decided: dict[tuple[int, int], int] = {}
+        self.decided: dict[tuple[int, int], int] = {}
+        """Refusals decided here and still to be spoken: (id, code) -> how often."""
         self.identity = identity
         self.memory: PeerMemory = memories.for_connection()
         self.repeats: list[bytes] = []
@@ -152,16 +153,11 @@ class Intake:
             return f"silent for {silent_ms} ms without having registered"
         return None
 
-    @property
-    def has_decided(self) -> bool:
-        """Whether any refusal decided here is still to be spoken."""
-        return bool(self._decided)
-
     def was_decided(self, message_id: int, code: int) -> bool:
         """Whether a Reject only speaks a refusal decided here, which takes no id; each decision is spoken once."""
-        count = self._decided.pop((message_id, code), 0)
+        count = self.decided.pop((message_id, code), 0)
         if count > 1:
-            self._decided[message_id, code] = count - 1
+            self.decided[message_id, code] = count - 1
         return count > 0
 
     def plain_bid(self, data: bytes, now_ms: int, cause_ms: int) -> Received | None:
@@ -314,7 +310,7 @@ class Intake:
 
     def _decide(self, body: Body, extensions: Extensions, code: ReasonCode, reason: str) -> Received:
         """Refuse a frame here and now. Its id is not taken, and the Reject that says so answers nothing else."""
-        decided = self._decided
+        decided = self.decided
         key = body.message_id, int(code)
         decided[key] = decided.get(key, 0) + 1
         if len(decided) > DECIDED_MAX:

@@ -8,7 +8,7 @@ by these names only; it imports `etp.errors`, `etp.messages` and `etp.units`.
 Rules: standing_bid (default), sealed_first, sealed_second, ascending_clock, first_acceptable.
 """
 
-from etp.auction.machine import Auction, step
+from etp.auction.machine import Auction, refuse_all, step
 from etp.auction.rule import Rule
 from etp.auction.types import (
     NEVER_MS,
@@ -88,6 +88,7 @@ __all__ = [
     "open_power",
     "own_price",
     "quote",
+    "refuse_all",
     "standing",
     "stats",
     "step",

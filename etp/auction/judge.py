@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from hmac import digest
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from etp.auction.lot import OpenLot, floor_e4, noted, outbid
 from etp.auction.types import Bid, Refuse
@@ -15,6 +15,8 @@ from etp.units import ENERGY_STEP_WH, PRICE_TICK_E4
 
 if TYPE_CHECKING:
     from etp.auction.rule import Rule
+
+_new: Final = tuple.__new__  # of a named tuple, without a frame for its constructor
 
 
 def judge(rule: Rule, lot: OpenLot, bid: Bid, now_ms: int) -> Refuse | None:  # noqa: PLR0911 (one line a code)
@@ -32,9 +34,10 @@ def judge(rule: Rule, lot: OpenLot, bid: Bid, now_ms: int) -> Refuse | None:  # 
         return _refusal(rule, lot, bid, ReasonCode.COVER_TOO_SMALL, now_ms)
     beat_e4 = rule.beat_e4(lot, peer, steps)
     lowest_e4 = floor_e4(lot, now_ms) if lot.shields else terms.reserve_e4
-    beat_e4 = max(beat_e4, lowest_e4)
+    if beat_e4 < lowest_e4:  # noqa: PLR1730 - a call to max() would cost more than the comparison
+        beat_e4 = lowest_e4
     if price_e4 < beat_e4:
-        return Refuse(peer, bid_id, 4, beat_e4)
+        return _new(Refuse, (peer, bid_id, 4, beat_e4, 0))
     own = lot.book.by_peer.get(peer)
     if own is not None and steps < own.steps:
         return Refuse(peer, bid_id, 4, beat_e4)
@@ -59,11 +62,12 @@ def beat_e4(rule: Rule, lot: OpenLot, peer: str, energy_wh: int, now_ms: int) ->
 
 def after_refusal(lot: OpenLot, bid: Bid, refusal: Refuse) -> OpenLot:
     """Return the lot knowing what a refusal taught."""
-    code = refusal.code
-    if code not in (4, 7):
+    code = refusal[2]
+    if code != 4:
+        return noted(lot, bid) if code == 7 else lot
+    if bid[2] <= lot.refused.second_e4 and bid[0] in lot.bidders:
         return lot
-    lot = noted(lot, bid)
-    return outbid(lot, bid.peer, bid.price_e4) if code == 4 else lot
+    return outbid(noted(lot, bid), bid.peer, bid.price_e4)
 
 
 def draw(seed: bytes, peer: str, bid_id: int) -> bytes:

@@ -55,6 +55,8 @@ from etp.messages import ReasonCode
 from etp.units import ENERGY_STEP_WH
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from etp.auction.rule import Rule
 
 
@@ -87,19 +89,35 @@ def step(auction: Auction, event: Event, now_ms: int) -> tuple[Auction, Effects]
     Raises AuctionError for an Open while a lot is open and for a Confirmed or Voided award that is not owed.
     """
     effects: list[Effect] = []
-    if type(event) is Bids and len(event.bids) == 1 and (lot := auction.lot) is not None and now_ms < lot.due_ms:
-        bid = event.bids[0]
-        refusal = judge(auction.rule, lot, bid, now_ms)
-        if refusal is not None:
-            taught = after_refusal(lot, bid, refusal)
-            return (auction if taught is lot else auction._replace(lot=taught)), (refusal,)
-        after = _enter(auction, lot, bid, now_ms, effects)
-    elif isinstance(event, Withdraw | Shrink | PeerGone):
+    if type(event) is Bids:
+        refused = refuse_all(auction, event.bids, now_ms)
+        if refused is not None:
+            return refused[0], tuple(refused[1])
+    if isinstance(event, Withdraw | Shrink | PeerGone):
         after = _settle(_protect(auction, event, now_ms, effects), now_ms, effects)
     else:
         after = _react(_settle(auction, now_ms, effects), event, now_ms, effects)
     after = _finish(auction, after, now_ms, effects)
     return after, tuple(effects)
+
+
+def refuse_all(auction: Auction, bids: Sequence[Bid], now_ms: int) -> tuple[Auction, list[Refuse]] | None:
+    """Refuse bids with the same `now`, each by its place; None when one of them would enter or something is due.
+
+    What `step` does with such bids, for a desk that has many: nothing but the answers is made.
+    """
+    lot, rule = auction.lot, auction.rule
+    if lot is None or now_ms >= lot.due_ms:
+        return None
+    taught = lot
+    refusals: list[Refuse] = []
+    for bid in bids:
+        refusal = judge(rule, lot, bid, now_ms)
+        if refusal is None:
+            return None
+        refusals.append(refusal)
+        taught = after_refusal(taught, bid, refusal)
+    return (auction if taught is lot else auction._replace(lot=taught)), refusals
 
 
 def _protect(auction: Auction, event: Withdraw | Shrink | PeerGone, now_ms: int, effects: list[Effect]) -> Auction:
@@ -161,7 +179,8 @@ def _take(auction: Auction, bid: Bid, now_ms: int, effects: list[Effect]) -> Auc
     refusal = judge(rule, lot, bid, now_ms)
     if refusal is not None:
         effects.append(refusal)
-        return auction._replace(lot=after_refusal(lot, bid, refusal))
+        taught = after_refusal(lot, bid, refusal)
+        return auction if taught is lot else auction._replace(lot=taught)
     return _enter(auction, lot, bid, now_ms, effects)
 
 

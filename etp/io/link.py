@@ -132,6 +132,26 @@ class Link(asyncio.Protocol):
         if not (hold or self._corked):
             self.flush()
 
+    def refuse(self, bid_id: int, code: int, beat_e4: int, cause_ms: int, hold: bool = False) -> None:
+        """Answer a Bid with a plain BidReject: the same as `send(Body.bid_reject(...))`, and the shortest way out."""
+        if self._closing:
+            return
+        connection = self.connection
+        transport = self._transport
+        now_ms = self._clock.now_ms()
+        if hold or self._corked or self._tls is not None or self._paused or transport is None:
+            connection.refuse(bid_id, code=code, beat_e4=beat_e4, now_ms=now_ms, cause_ms=cause_ms)
+            if not (hold or self._corked):
+                self.flush()
+            return
+        frame = connection.refuse_at_once(bid_id, code, beat_e4, now_ms, cause_ms)
+        if not frame:
+            self.flush()
+            return
+        transport.write(frame)
+        if not self._paused:
+            connection.drained(now_ms)
+
     def flush(self) -> None:
         """Write everything that may leave now, unless the last bytes are still on their way."""
         connection = self.connection
@@ -195,14 +215,13 @@ class Link(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """One read: decode, let the handler answer, write once."""
-        clock = self._clock
-        now_ms = clock.now_ms()
-        cause_ms = clock.cause_ms(now_ms)
+        now_ms, cause_ms = self._clock.now_and_cause_ms()
         if self._tls is not None:
             data = self._decrypt(self._tls, data)
             if not data:
                 return
-        received = self.connection.receive(data, now_ms, cause_ms)
+        connection = self.connection
+        received = connection.receive(data, now_ms, cause_ms)
         if received:
             self._now_ms = now_ms
             self._corked = True
@@ -210,7 +229,8 @@ class Link(asyncio.Protocol):
                 self._handler.frames_received(self, received)
             finally:
                 self._corked = False
-        self.flush()
+        if connection.has_business:
+            self.flush()
         if self._tls is not None and self._tls.is_closed:
             self.close("the peer closed")
 

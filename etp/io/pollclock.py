@@ -38,6 +38,7 @@ class PollClock:
         "_cause_ms",
         "_due_ms",
         "_links",
+        "_moment",
         "_ticking",
         "_timer",
         "loop",
@@ -51,6 +52,7 @@ class PollClock:
         self._due_ms = 0
         self._at_rest_ms = self.now_ms()  # the loop was not behind at this moment
         self._batch_open = False
+        self._moment: tuple[int, int] | None = None
         self._batch_began_ms = self._batch_ended_ms = self._at_rest_ms
         self._cause_ms = self._at_rest_ms
         self._busy_since_ms: int | None = None  # what the next poll returns may be this old
@@ -58,6 +60,14 @@ class PollClock:
     def now_ms(self) -> int:
         """Return the loop's time in whole milliseconds."""
         return int(self.loop.time() * 1_000)
+
+    def now_and_cause_ms(self) -> tuple[int, int]:
+        """Return now and the cause of the bytes being read; the reads of one batch share both."""
+        moment = self._moment
+        if moment is None:
+            now_ms = self.now_ms()
+            moment = self._moment = now_ms, self.cause_ms(now_ms)
+        return moment
 
     def cause_ms(self, now_ms: int) -> int:
         """Return the cause of bytes whose read callback began at `now_ms`. Call it first in the callback, once."""
@@ -94,6 +104,7 @@ class PollClock:
     def _end_batch(self) -> None:
         """Close the batch: the loop is about to poll."""
         self._batch_open = False
+        self._moment = None
         self._batch_ended_ms = self.now_ms()
 
     def _schedule(self, now_ms: int) -> None:
