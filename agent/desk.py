@@ -124,6 +124,7 @@ class Desk:
                 self._reject(link, received, code)
                 continue
             energy_wh = buyer.need_wh = energy_from_wire(body[8])
+            buyer.need_at_ms = now_ms
             price_e4 = price_from_wire(body[4])
             asked.append(frame)
             bids.append(_new(Bid, (peer, body[1], price_e4, energy_wh, covers(received, energy_wh))))
@@ -158,12 +159,12 @@ class Desk:
         held = self._held
         for (link, received), refusal in zip(asked, refusals, strict=True):
             if held is None and not refusal[4]:
-                link.refuse(refusal[1], refusal[2], refusal[3], received[6])
+                link.refuse(refusal[1], refusal[2], refusal[3], now_ms, received[6])
             else:
-                self._answer(link, refusal, received.cause_ms)
+                self._answer(link, refusal, now_ms, received.cause_ms)
         self._ports.watch.bids_refused(refusals, now_ms - asked[0][1].cause_ms)
 
-    def _answer(self, link: Link, refusal: Refuse, cause_ms: int, reason: str = "") -> None:
+    def _answer(self, link: Link, refusal: Refuse, now_ms: int, cause_ms: int, reason: str = "") -> None:
         """Send a Reject at once, or with everything else that one wake-up of the loop has to say to this link."""
         _, bid_id, code, beat_e4, least_wh = refusal
         held = self._held
@@ -175,7 +176,7 @@ class Desk:
             body = Body.bid_reject(bid_id, self._device_id, code=code, beat_e4=beat_e4)
             link.send(body, cause_ms=cause_ms, reason=reason, hold=held is not None)
         else:
-            link.refuse(bid_id, code, beat_e4, cause_ms, held is not None)
+            link.refuse(bid_id, code, beat_e4, now_ms, cause_ms, hold=held is not None)
 
     def _reject(self, link: Link, received: Received, code: int) -> None:
         """Refuse a Bid or a Confirm that the auction or the award book never sees."""
@@ -183,14 +184,15 @@ class Desk:
         now_ms = self._now_ms()
         beat_e4 = self.lots.quote(received.peer, body.energy_wh, now_ms)
         refusal = Refuse(received.peer, body.message_id, code, beat_e4)
-        self._answer(link, refusal, received.cause_ms, received.reason)
+        self._answer(link, refusal, now_ms, received.cause_ms, received.reason)
         if body.message_type == MessageType.BID:
             self._ports.watch.bids_refused((refusal,), now_ms - received.cause_ms)
 
     def _answer_query(self, link: Link, received: Received) -> None:
         body = received.body
         buyer = self.buyers.heard(link, received.peer, body.device_id)
-        buyer.need_wh = body.energy_wh or buyer.need_wh
+        if body.energy_wh:
+            buyer.need_wh, buyer.need_at_ms = body.energy_wh, self._now_ms()
         link.send(self.quotation(body.message_id, received.peer, body.energy_wh), cause_ms=received.cause_ms)
 
     def _confirm(self, link: Link, received: Received) -> None:
@@ -205,7 +207,7 @@ class Desk:
         in_hand = self._in_hand.pop((refusal.peer, refusal.bid_id), None)
         if in_hand is None:
             return
-        self._answer(in_hand.link, refusal, in_hand.cause_ms)
+        self._answer(in_hand.link, refusal, now_ms, in_hand.cause_ms)
         self._ports.watch.bids_refused((refusal,), now_ms - in_hand.cause_ms)
 
     def bid_abandoned(self, abandoned: Unconfirmed) -> None:

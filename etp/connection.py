@@ -191,28 +191,32 @@ class Connection:
                 intake.memory.said(kind, body[1], body[9], frame, now_ms)
         self._queue(kind, now_ms if cause_ms is None else cause_ms, frame, body)
 
-    def refuse(self, bid_id: int, *, code: int, beat_e4: int, now_ms: int, cause_ms: int) -> None:
+    def refuse(  # noqa: PLR0917 - called once per bid: keywords would cost as much as the packing
+        self, bid_id: int, code: int, beat_e4: int, now_ms: int, cause_ms: int, at_once: bool = False
+    ) -> bytes:
         """Send a plain BidReject: the same as `send(Body.bid_reject(...))`, without a value in between.
 
-        Most of what a battery ever says is this, so it is packed from its five numbers.
+        Most of what a battery ever says is this, so it is packed from its five numbers. With `at_once` the frame is
+        returned for the shell to write now, as from `data_to_send`, if it may leave unsigned and nothing is before it;
+        else it is queued and nothing is returned.
         """
-        frame = self._refusal(bid_id, code, beat_e4, now_ms)
-        self._queue(_REJECT, cause_ms, frame, None)
-
-    def refuse_at_once(self, bid_id: int, code: int, beat_e4: int, now_ms: int, cause_ms: int) -> bytes:
-        """Like `refuse`, but return the frame for the shell to write at once when nothing is before it and unsigned.
-
-        Otherwise it is queued and nothing is returned.
-        """
-        frame = self._refusal(bid_id, code, beat_e4, now_ms)
+        frame = encode_plain_reject(bid_id, self.device_id, code, beat_e4)
+        intake = self._intake
+        memory = intake.memory
+        if intake.decided or memory.confirms.known or memory.bids.pinned:
+            if not intake.was_decided(bid_id, code):
+                memory.said(_REJECT, bid_id, code, frame, now_ms)
+        else:
+            memory.bids.answer(bid_id, frame, now_ms)
         outbox = self._outbox
-        if outbox.waiting or outbox.blocked or self._is_strict or self._identity.signer is not None or self._choked:
-            self._queue(_REJECT, cause_ms, frame, None)
-            return b""
-        self._flight = [(_REJECT_PRIORITY, _REJECT, cause_ms, frame, None)]
-        self._flight_ms = now_ms
-        outbox.blocked = True
-        return frame
+        is_next = not (outbox.waiting or outbox.blocked or self._choked)
+        if at_once and is_next and not self._is_strict and self._identity.signer is None:
+            self._flight = [(_REJECT_PRIORITY, _REJECT, cause_ms, frame, None)]
+            self._flight_ms = now_ms
+            outbox.blocked = True
+            return frame
+        self._queue(_REJECT, cause_ms, frame, None)
+        return b""
 
     def data_to_send(self, now_ms: int) -> bytes:
         """Return everything that may leave now, the most urgent first; nothing while the last bytes are not drained.
@@ -262,18 +266,6 @@ class Connection:
         """Return the Accepts that were too late to leave since the last call; Reject 5 went instead."""
         late, self._late = self._late, []
         return late
-
-    def _refusal(self, bid_id: int, code: int, beat_e4: int, now_ms: int) -> bytes:
-        """Return a plain BidReject, remembered as the answer to its bid."""
-        frame = encode_plain_reject(bid_id, self.device_id, code, beat_e4)
-        intake = self._intake
-        memory = intake.memory
-        if intake.decided or memory.confirms.known or memory.bids.pinned:
-            if not intake.was_decided(bid_id, code):
-                memory.said(_REJECT, bid_id, code, frame, now_ms)
-        else:
-            memory.bids.answer(bid_id, frame, now_ms)
-        return frame
 
     def _queue(self, kind: int, cause_ms: int, frame: bytes, body: Body | None) -> None:
         """Put a frame into the outbox; one that does not fit closes the connection, and nothing is queued after it."""

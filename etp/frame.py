@@ -14,6 +14,7 @@ from etp.units import price_to_wire
 _LENGTH: Final = struct.Struct("<I")
 _REJECT: Final = int(MessageType.BID_REJECT)
 _PLAIN: Final = struct.Struct("<IBQQBdddddBdBdd")
+_PLAIN_REJECT: Final = struct.Struct("<IBQQB8xd24xB25x")
 
 
 def encode_frame(body: Body, extensions: Extensions = NO_EXTENSIONS) -> bytes:
@@ -28,10 +29,7 @@ def encode_plain_tcp(body: Body) -> bytes:
 
 def encode_plain_reject(bid_id: int, device_id: int, code: int, beat_e4: int) -> bytes:
     """Return a BidReject without extensions on TCP: `encode_plain_tcp(Body.bid_reject(...))`, without the value."""
-    beat = price_to_wire(beat_e4)
-    return _PLAIN.pack(
-        BODY_BYTES, _REJECT, bid_id, device_id, TTL_AT_BIRTH, 0.0, beat, 0.0, 0.0, 0.0, code, 0.0, 0, 0.0, 0.0
-    )
+    return _PLAIN_REJECT.pack(BODY_BYTES, _REJECT, bid_id, device_id, TTL_AT_BIRTH, price_to_wire(beat_e4), code)
 
 
 def encode_tcp(body: Body, extensions: Extensions = NO_EXTENSIONS) -> bytes:

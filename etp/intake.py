@@ -40,8 +40,8 @@ _STATUS: Final = int(MessageType.BESS_STATUS)
 _ANSWERED: Final = frozenset({_BID, _CONFIRM})
 """The types whose refusal is said aloud with a Reject."""
 
-_BODY: Final = struct.Struct("<BQQBdddddBdBdd")
-_PLAIN_BID: Final = b"\x54\x00\x00\x00\x03"
+_PLAIN_BID: Final = struct.Struct("<IBQQBd24sd26s")
+"""Length, type, id, device, ttl, price, three fields that a Bid does not use, quantity, five more."""
 _UNUSED_EARLY: Final = bytes(24)
 _UNUSED_LATE: Final = bytes(26)
 _new: Final = tuple.__new__
@@ -162,21 +162,17 @@ class Intake:
 
     def plain_bid(self, data: bytes, now_ms: int, cause_ms: int) -> Received | None:
         """Take one read of 88 bytes that is one plain Bid with nothing to object to; None for anything else."""
-        if (
-            data[:5] != _PLAIN_BID
-            or data[30:54] != _UNUSED_EARLY
-            or data[62:] != _UNUSED_LATE
-            or not self._has_fast_lane
-            or self._reader.tail
-        ):
-            return None
-        frame = data[4:]
-        body = _new(Body, _BODY.unpack(frame))
-        _, bid_id, _, ttl, price, _, _, _, energy, _, _, _, _, _ = body
+        size, kind, bid_id, device_id, ttl, price, early, energy, late = _PLAIN_BID.unpack(data)
         table = self.memory.bids
         known = table.known
         if (
-            not ttl
+            kind != _BID
+            or size != BODY_BYTES
+            or early != _UNUSED_EARLY
+            or late != _UNUSED_LATE
+            or not ttl
+            or not self._has_fast_lane
+            or self._reader.tail
             or bid_id in known
             or bid_id in table.pinned
             or len(known) >= table.most
@@ -184,11 +180,12 @@ class Intake:
             or not self._rate.spend(now_ms)
         ):
             return None
-        known[bid_id] = (frame, None, now_ms)
+        known[bid_id] = (data[4:], None, now_ms)
         self._framed_ms = now_ms
         self._counts.received += 1
         identity = self.identity
         identity.trades_unsigned = True
+        body = _new(Body, (_BID, bid_id, device_id, ttl, price, 0.0, 0.0, 0.0, energy, 0, 0.0, 0, 0.0, 0.0))
         return _new(Received, (body, NO_EXTENSIONS, identity.peer, None, 0, "", cause_ms))
 
     def _take(self, frame: bytes) -> Received | None:

@@ -132,25 +132,22 @@ class Link(asyncio.Protocol):
         if not (hold or self._corked):
             self.flush()
 
-    def refuse(self, bid_id: int, code: int, beat_e4: int, cause_ms: int, hold: bool = False) -> None:
+    def refuse(self, bid_id: int, code: int, beat_e4: int, now_ms: int, cause_ms: int, *, hold: bool = False) -> None:
         """Answer a Bid with a plain BidReject: the same as `send(Body.bid_reject(...))`, and the shortest way out."""
-        if self._closing:
+        transport = self._transport
+        if self._closing or transport is None:
             return
         connection = self.connection
-        transport = self._transport
-        now_ms = self._clock.now_ms()
-        if hold or self._corked or self._tls is not None or self._paused or transport is None:
-            connection.refuse(bid_id, code=code, beat_e4=beat_e4, now_ms=now_ms, cause_ms=cause_ms)
-            if not (hold or self._corked):
-                self.flush()
-            return
-        frame = connection.refuse_at_once(bid_id, code, beat_e4, now_ms, cause_ms)
-        if not frame:
+        holds = hold or self._corked
+        frame = connection.refuse(
+            bid_id, code, beat_e4, now_ms, cause_ms, not (holds or self._paused) and self._tls is None
+        )
+        if frame:
+            transport.write(frame)
+            if not self._paused:
+                connection.drained(now_ms)
+        elif not holds:
             self.flush()
-            return
-        transport.write(frame)
-        if not self._paused:
-            connection.drained(now_ms)
 
     def flush(self) -> None:
         """Write everything that may leave now, unless the last bytes are still on their way."""

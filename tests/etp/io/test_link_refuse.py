@@ -23,7 +23,7 @@ def asked() -> Stage:
 
 
 def refuse(link: Link, *, hold: bool = False) -> None:
-    link.refuse(5, ReasonCode.OUTBID, 250_000, 0, hold)
+    link.refuse(5, ReasonCode.OUTBID, 250_000, link._clock.now_ms(), 0, hold=hold)
 
 
 def test_it_says_what_send_says_and_is_counted_and_remembered() -> None:
@@ -41,7 +41,7 @@ def test_held_refusals_leave_in_one_write() -> None:
     stage = asked()
     stage.link.data_received(encode_tcp(bid(6)))
     refuse(stage.link, hold=True)
-    stage.link.refuse(6, ReasonCode.OUTBID, 250_000, 0, True)
+    stage.link.refuse(6, ReasonCode.OUTBID, 250_000, 0, 0, hold=True)
     assert stage.transport.writes == []
     stage.link.flush()
     assert [len(data) for data in stage.transport.writes] == [2 * 88]
@@ -60,7 +60,7 @@ def test_it_waits_for_a_peer_that_does_not_read() -> None:
     stage.transport.stuck = True
     refuse(stage.link)
     stage.link.data_received(encode_tcp(bid(6)))
-    stage.link.refuse(6, ReasonCode.OUTBID, 250_000, 0)
+    stage.link.refuse(6, ReasonCode.OUTBID, 250_000, 0, 0)
     assert stage.transport.writes == [REFUSAL]
     stage.loop.now_s = 0.05
     stage.transport.unstick()
@@ -71,7 +71,7 @@ def test_it_waits_for_a_peer_that_does_not_read() -> None:
 
 
 def test_within_a_read_it_leaves_with_the_other_answers() -> None:
-    stage = Stage(Notes(lambda link, frame: link.refuse(frame.body.message_id, 4, 250_000, frame.cause_ms)))
+    stage = Stage(Notes(lambda link, frame: link.refuse(frame.body.message_id, 4, 250_000, 0, frame.cause_ms)))
     stage.link.data_received(encode_tcp(bid(5)) + encode_tcp(bid(6)))
     assert [len(data) for data in stage.transport.writes] == [2 * 88]
 
