@@ -16,6 +16,15 @@ def demo(
     headless: Annotated[bool, typer.Option("--headless", help="No live view: progress and totals as lines.")] = False,
     trades: Annotated[int | None, typer.Option(min=1, max=1_000, help="End after so many trades.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write trades, totals and invariants here.")] = None,
+    picture: Annotated[Path | None, typer.Option(help="Write a picture (SVG) of the live view here.")] = None,
+    port: Annotated[
+        int,
+        typer.Option(min=0, max=65_533, help="Where buyers reach the first battery, the others next to it; 0 = any."),
+    ] = 0,
+    modbus_port: Annotated[
+        int, typer.Option(min=0, max=65_533, help="Modbus port of the first battery, the others next to it; 0 = any.")
+    ] = 0,
+    multicast: Annotated[bool, typer.Option(help="Let the buyers find the batteries by multicast.")] = True,
 ) -> None:
     """Run 3 simulated batteries, an agent for each and 4 aggregators, and watch them trade until Ctrl-C.
 
@@ -23,4 +32,13 @@ def demo(
     """
     from cli.demo_stage.perform import Wishes, perform
 
-    raise typer.Exit(perform(Wishes(headless=headless, trades=trades, json_file=json_file)))
+    wishes = Wishes(
+        headless=headless,
+        trades=trades,
+        json_file=json_file,
+        picture=picture,
+        port=port,
+        modbus_port=modbus_port,
+        multicast=multicast,
+    )
+    raise typer.Exit(perform(wishes))

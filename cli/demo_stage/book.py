@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aggregator.service import label_of
 from cli.demo_stage.metering import Reading, Span, attribute
 from cli.demo_stage.records import Buyer, Lot, Site, Trade
+from cli.demo_stage.tally import Tally
 from etp.latency import LatencyHistogram
 from etp.messages import MessageType
 from etp.timing import LIMIT_MS
@@ -25,8 +26,7 @@ BIDS_KEPT: Final = 20_000
 _OURS: Final = frozenset({"owner", "stopping"})
 """Alarms that say no more than that selling was stopped on purpose."""
 READINGS_KEPT: Final = 20_000
-TRADES_KEPT: Final = 10_000
-NEWS_KEPT: Final = 50
+TRADES_KEPT: Final = 2_000
 IDLE_MS: Final = 2_000
 """How far back readings are kept while nobody buys: the news of a trade takes less time than this."""
 
@@ -49,10 +49,15 @@ class Book:
         self.trades: OrderedDict[tuple[str, str, int], Trade] = OrderedDict()
         self.answers = LatencyHistogram(LIMIT_MS[MessageType.BID])
         self.slowest_answer_ms = 0
-        self.news: deque[tuple[int, str]] = deque(maxlen=NEWS_KEPT)
-        """Wall time and text of what happened, the latest last."""
+        self.news = ""
+        """The latest alarm, in words."""
+        self.tally = Tally()
         self.on_change: Callable[[], None] = lambda: None
         """Called after everything that was taken in."""
+        self.on_finished: Callable[[Trade], None] = lambda _trade: None
+        """Called with every trade that is over and metered."""
+        self.on_news: Callable[[str], None] = lambda _text: None
+        """Called with every alarm, in words."""
         self._wall_offset_ms = wall_offset_ms
         self._labels = {f"{label_of(name):016x}": name for name in self.buyers}
         self._peers: dict[tuple[str, str], str] = {}
@@ -78,12 +83,7 @@ class Book:
     @property
     def confirmed(self) -> int:
         """How many trades exist."""
-        return len(self.trades)
-
-    @property
-    def finished(self) -> list[Trade]:
-        """The trades that are over and metered, in the order of their Confirm."""
-        return [trade for trade in self.trades.values() if trade.metered_wh is not None]
+        return self.tally.trades
 
     @property
     def is_settled(self) -> bool:
@@ -93,6 +93,19 @@ class Book:
     def current_lot(self, battery: str) -> Lot | None:
         """Return the latest lot of a battery."""
         return next((lot for key, lot in reversed(self.lots.items()) if key[0] == battery), None)
+
+    def running(self, battery: str) -> list[Trade]:
+        """Return the trades of a battery that are under delivery."""
+        return [trade for trade in self._unmetered[battery] if trade.ended_at_ms is None]
+
+    def delivered_wh(self, trade: Trade) -> int:
+        """Return what a trade has received so far, as its agent shows it."""
+        if trade.delivered_wh is not None:
+            return trade.delivered_wh
+        for delivery in self.sites[trade.battery].snapshot.get("deliveries", ()):
+            if (delivery["peer"], delivery["bid_id"]) == (trade.peer, trade.bid_id):
+                return int(delivery["delivered_wh"])
+        return 0
 
     def name_of(self, battery: str, peer: str) -> str:
         """Return the aggregator behind a peer, or the peer itself while it is not known."""
@@ -235,6 +248,7 @@ class Book:
             confirmed_at_ms=event["confirmed_at_ms"],
             on_disk_at_ms=max(event["confirmed_at_ms"], event["at_ms"] - self._wall_offset_ms),
         )
+        self.tally.confirmed(trade)
         self._unmetered[site.name].append(trade)
         _remember(self.trades, (site.name, trade.peer, trade.bid_id), trade, TRADES_KEPT)
         buyer = self.buyers.get(name)
@@ -258,9 +272,11 @@ class Book:
         trade.end_code = event["end_code"]
         trade.delivered_wh = event["delivered_wh"]
         trade.derived = event["derived"]
+        self.tally.ended(event["delivered_wh"])
         if trade.first_setpoint_at_ms is None:  # never commanded: nothing flowed for it
             trade.metered_wh = 0.0
             self._unmetered[site.name].remove(trade)
+            self.on_finished(trade)
 
     def _lot_closed(self, site: Site, event: dict[str, Any]) -> None:
         lot = self.lots.get((site.name, event["lot_id"]))
@@ -271,7 +287,8 @@ class Book:
     def _alarm(self, site: Site, event: dict[str, Any]) -> None:
         if event["raised"] and event["alarm"] not in _OURS:
             site.alarms.append(f"{event['alarm']}: {event['reason']}")
-            self.news.append((event["at_ms"], f"{site.name}: alarm {event['alarm']}: {event['reason']}"))
+            self.news = f"{site.name}: alarm {event['alarm']}: {event['reason']}"
+            self.on_news(self.news)
 
     def _dropped(self, site: Site, event: dict[str, Any]) -> None:
         site.events_lost += event["n"]
@@ -292,6 +309,7 @@ class Book:
         spans = [Span(trade.first_setpoint_at_ms or 0, trade.ended_at_ms or 0, trade.power_w) for trade in trades]
         for trade, energy_wh in zip(trades, attribute(list(readings), spans), strict=True):
             trade.metered_wh = energy_wh
+            self.on_finished(trade)
         trades.clear()
         while len(readings) > 1:
             readings.popleft()

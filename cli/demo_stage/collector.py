@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 from agent.control_client import ControlClient
 from cli.demo_stage.errors import ChildError
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import TracebackType
 
     from cli.demo_stage.book import Book
 
@@ -21,7 +20,7 @@ ANSWER_S: Final = 5.0
 
 
 class TruthPort:
-    """The control port of one simulated battery: `async with TruthPort(name, port) as battery`."""
+    """The control port of one simulated battery, for one asker at a time."""
 
     def __init__(self, name: str, port: int) -> None:
         self._name = name
@@ -29,14 +28,22 @@ class TruthPort:
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ask(self, command: str, **arguments: Any) -> dict[str, Any]:
-        """Send one command and return its answer. Raises ChildError when the battery has gone or refuses."""
-        if self._streams is None:
-            raise RuntimeError("the port is not open")
-        reader, writer = self._streams
+        """Send one command and return its answer. Raises ChildError when the battery has gone or refuses.
+
+        A connection whose answer was not awaited is given up, so that nobody takes an old answer for a new one.
+        """
+        line = b""
         try:
-            writer.write(json.dumps({"cmd": command, **arguments}).encode() + b"\n")
             async with asyncio.timeout(ANSWER_S):
-                line = await reader.readline()
+                streams = self._streams or await asyncio.open_connection("127.0.0.1", self._port)
+                self._streams = None
+                try:
+                    streams[1].write(json.dumps({"cmd": command, **arguments}).encode() + b"\n")
+                    line = await streams[0].readline()
+                finally:
+                    if not line:
+                        streams[1].transport.abort()
+                self._streams = streams
         except (OSError, TimeoutError) as error:
             raise ChildError(f"battery-{self._name}", f"does not answer its control port: {error}") from error
         answer: dict[str, Any] = json.loads(line) if line else {"error": "closed the control port"}
@@ -44,17 +51,11 @@ class TruthPort:
             raise ChildError(f"battery-{self._name}", str(answer.get("error")))
         return answer
 
-    async def __aenter__(self) -> Self:
-        """Connect."""
-        self._streams = await asyncio.open_connection("127.0.0.1", self._port)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close."""
+    def close(self) -> None:
+        """Disconnect."""
         if self._streams is not None:
             self._streams[1].transport.abort()
+            self._streams = None
 
 
 class SiteFollower:
@@ -68,13 +69,14 @@ class SiteFollower:
         self._stack = AsyncExitStack()
         self._events: ControlClient | None = None
         self._requests: ControlClient | None = None
+        self._turn = asyncio.Lock()
         self._battery = TruthPort(name, truth_port)
 
     async def open(self) -> None:
         """Connect to agent and battery; nothing that happens from here on is missed."""
         self._events = await self._stack.enter_async_context(await ControlClient.connect(self._socket))
         self._requests = await self._stack.enter_async_context(await ControlClient.connect(self._socket))
-        await self._stack.enter_async_context(self._battery)
+        self._stack.callback(self._battery.close)
         await self._events.request("subscribe")
         await self.look()
         await self.weigh()
@@ -104,9 +106,7 @@ class SiteFollower:
 
     async def look(self) -> dict[str, Any]:
         """Take in a snapshot and return it."""
-        if self._requests is None:
-            raise RuntimeError("not connected")
-        snapshot: dict[str, Any] = await self._requests.request("snapshot")
+        snapshot: dict[str, Any] = await self._request("snapshot")
         self._book.agent_snapshot(self.name, snapshot)
         return snapshot
 
@@ -118,6 +118,15 @@ class SiteFollower:
 
     async def stop_selling(self, reason: str) -> None:
         """Ask the agent to offer nothing more; deliveries go on."""
+        await self._request("stop-selling", reason=reason)
+
+    async def _request(self, do: str, **arguments: Any) -> Any:
         if self._requests is None:
             raise RuntimeError("not connected")
-        await self._requests.request("stop-selling", reason=reason)
+        try:
+            async with self._turn, asyncio.timeout(ANSWER_S):
+                return await self._requests.request(do, **arguments)
+        except TimeoutError as error:
+            raise ChildError(
+                f"agent-{self.name}", f"does not answer its control socket within {ANSWER_S:.0f} s"
+            ) from error

@@ -8,23 +8,33 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from cli.demo_stage.cast import Ports
 from cli.demo_stage.errors import DemoError
+from cli.demo_stage.lines import tell
 from cli.demo_stage.report import Report, write_json
+from cli.demo_stage.screen import can_draw, watch
 from cli.demo_stage.show import Show
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from cli.demo_stage.evidence import Evidence
+    from cli.demo_stage.picture import Photographer
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SIGNAL_BASE: Final = 128
 
 
 class Wishes(NamedTuple):
-    """What the command line asks for."""
+    """What the command line asks for; `trades` None = until interrupted."""
 
     headless: bool = False
     trades: int | None = None
     json_file: Path | None = None
+    picture: Path | None = None
+    port: int = 0
+    modbus_port: int = 0
+    multicast: bool = True
 
 
 def perform(wishes: Wishes) -> int:
@@ -33,43 +43,93 @@ def perform(wishes: Wishes) -> int:
 
 
 async def _perform(wishes: Wishes) -> int:
-    loop = asyncio.get_running_loop()
-    caught: asyncio.Future[int] = loop.create_future()
-    for number in _SIGNALS:
-        loop.add_signal_handler(number, _catch, caught, number)
-    show = Show(say=_say)
+    caught = _catch_signals()
+    show = Show(say=_say, ports=Ports(wishes.port, wishes.modbus_port), multicast=wishes.multicast)
+    photographer = _photographer(show, wishes)
     play = asyncio.create_task(_play(show, wishes))
     trouble: DemoError | None = None
     try:
         await asyncio.wait((play, caught), return_when=asyncio.FIRST_COMPLETED)
-        if caught.done():
-            _say("stopping")
-            play.cancel()
+        play.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await play
     except DemoError as error:
         trouble = error
         _say(f"wattbid demo: {error}")
-    evidence = await show.close()
-    evidence.wanted = wishes.trades
+    finally:
+        if caught.done():
+            _say("stopping: the agents give their batteries back")
+        evidence = await show.close()
+    if photographer is not None and wishes.picture is not None:
+        photographer.save(wishes.picture)
     if caught.done():
-        return _SIGNAL_BASE + caught.result()
+        return _interrupted(evidence, caught.result())
+    if trouble is not None and not evidence.duration_ms:
+        _say_leftovers(evidence)
+        return 1
+    evidence.wanted = wishes.trades
     report = Report(evidence)
     if wishes.json_file is not None:
         write_json(wishes.json_file, report.as_json())
     for line in report.lines():
         print(line)
-    return 1 if trouble is not None or not report.ok else 0
+    return 0 if trouble is None and report.ok else 1
 
 
 async def _play(show: Show, wishes: Wishes) -> None:
+    draws = not wishes.headless and can_draw()
+    if not draws:
+        tell(show.book, _say if wishes.headless else print)
     await show.open()
-    await show.trade(wishes.trades)
+    view = asyncio.create_task(watch(show.book, wishes.trades)) if draws else None
+    try:
+        await show.trade(wishes.trades)
+    finally:
+        if view is not None:
+            view.cancel()
+            await asyncio.wait((view,))
 
 
-def _catch(caught: asyncio.Future[int], number: int) -> None:
-    if not caught.done():
-        caught.set_result(number)
+def _catch_signals() -> asyncio.Future[int]:
+    """Return what will hold the first signal that ends the demo; later ones change nothing."""
+    loop = asyncio.get_running_loop()
+    caught: asyncio.Future[int] = loop.create_future()
+
+    def catch(number: int) -> None:
+        if not caught.done():
+            caught.set_result(number)
+
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, catch, number)
+    return caught
+
+
+def _photographer(show: Show, wishes: Wishes) -> Photographer | None:
+    if wishes.picture is None:
+        return None
+    from cli.demo_stage.picture import Photographer
+
+    photographer = Photographer(show.book, wanted=wishes.trades)
+    show.watched_by(photographer.look)
+    return photographer
+
+
+def _interrupted(evidence: Evidence, number: int) -> int:
+    """Say what was traded until then, and whether everything is gone; return the exit status."""
+    whole = [trade for trade in evidence.trades if trade.metered_wh is not None]
+    cut = len(evidence.trades) - len(whole)
+    evidence.trades = whole
+    for line in Report(evidence).totals_lines():
+        print(line)
+    if cut:
+        print(f"{cut} more under delivery were cut short")
+    _say_leftovers(evidence)
+    return _SIGNAL_BASE + number
+
+
+def _say_leftovers(evidence: Evidence) -> None:
+    for leftover in evidence.left_running:
+        _say(f"left behind: {leftover}")
 
 
 def _say(text: str) -> None:

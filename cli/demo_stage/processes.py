@@ -101,9 +101,11 @@ class Child:
             await self.ended.wait()
 
     def last_words(self) -> str:
-        """Return the end of what it wrote to its log."""
-        lines = self.log.read_text(errors="replace").split("\n") if self.log.exists() else []
-        return "; ".join([line for line in lines if line][-_LAST_WORDS:])
+        """Return the end of what it wrote to its log: what the command said to people, else the last lines."""
+        text = self.log.read_text(errors="replace") if self.log.exists() else ""
+        lines = [line for line in text.split("\n") if line]
+        told = [line for line in lines if line.startswith("wattbid ")]
+        return told[-1] if told else "; ".join(lines[-_LAST_WORDS:])
 
     async def _read(self, process: asyncio.subprocess.Process) -> None:
         if process.stdout is None:

@@ -26,8 +26,9 @@ class Report:
 
     def __init__(self, evidence: Evidence) -> None:
         self.evidence = evidence
-        self.broken = {name: found for name, found in check(evidence).items() if found}
-        self.invariants = {name: not found for name, found in check(evidence).items()}
+        found = check(evidence)
+        self.invariants = {name: not against for name, against in found.items()}
+        self.broken = {name: against for name, against in found.items() if against}
         self.totals = totals(evidence)
 
     @property
@@ -47,14 +48,21 @@ class Report:
 
     def lines(self) -> list[str]:
         """Return the report for people."""
-        found = self.totals
-        lines = [_headline(found)]
-        if found["trades"]:
-            lines += [_gain_line("reserve", found), _gain_line("first_acceptable", found), *_speed_lines(found)]
         held = sum(self.invariants.values())
-        lines.append(f"{held} of {len(self.invariants)} invariants held")
-        lines += [f"BROKEN {name}: {text}" for name, found_here in self.broken.items() for text in found_here[:5]]
-        return lines
+        lines = [*self.totals_lines(), f"{held} of {len(self.invariants)} invariants held"]
+        return lines + [f"BROKEN {name}: {text}" for name, found in self.broken.items() for text in found[:5]]
+
+    def totals_lines(self) -> list[str]:
+        """Return what was traded, for people."""
+        found = self.totals
+        if not found["trades"]:
+            return [_headline(found)]
+        return [
+            _headline(found),
+            _gain_line("reserve", found),
+            _gain_line("first_acceptable", found),
+            *_speed_lines(found),
+        ]
 
 
 def totals(evidence: Evidence) -> dict[str, Any]:
@@ -109,25 +117,25 @@ def write_json(path: Path, body: dict[str, Any]) -> None:
 
 
 def _headline(found: dict[str, Any]) -> str:
-    energy = f"{found['energy_wh'] / 1_000:.1f} kWh delivered in {found['duration_s']:.0f} s"
-    price = f", average price {_cents(found['average_price_e4'])}" if found["trades"] else ""
-    return f"{found['trades']} trades ({found['trades_with_competition']} with competition), {energy}{price}"
+    energy = f"{found['energy_wh'] / 1_000:.1f} kWh in {found['duration_s']:.0f} s"
+    price = f", average price {_cents(found['average_price_e4'])} c/kWh" if found["trades"] else ""
+    return f"{found['trades']} trades, {found['trades_with_competition']} with competition, {energy}{price}"
 
 
 def _gain_line(base: str, found: dict[str, Any]) -> str:
-    gain = _cents(found[f"average_over_{base}_e4"])
     percent = found[f"average_over_{base}_percent"]
     share = "" if percent is None else f" ({percent:+.1f} %)"
-    return f"over the {_BASES[base]}: {gain} on average{share}, {_cents(found[f'best_over_{base}_e4'])} at best"
+    best = _cents(found[f"best_over_{base}_e4"])
+    return f"over the {_BASES[base]}: {_cents(found[f'average_over_{base}_e4'])} c/kWh{share}, {best} at best"
 
 
 def _speed_lines(found: dict[str, Any]) -> list[str]:
     answer = found["bid_answer_ms"]
-    limits = f"p50 {answer['p50']} ms, p99 {answer['p99']} ms, slowest {answer['worst']} ms"
-    off = f"counter and delivery differ by at most {found['metered_off_wh_worst']:.2f} Wh"
+    took = f"p50 {answer['p50']} ms, p99 {answer['p99']} ms, slowest {answer['worst']} ms"
     return [
-        f"{answer['count']} bids answered (a bid that stands waits 400 ms): {limits}",
-        f"first setpoint at most {found['setpoint_ms_worst']} ms after the Confirm was on disk; {off}",
+        f"{answer['count']} bids answered: {took}",
+        f"Confirm on disk to first setpoint: at most {found['setpoint_ms_worst']} ms",
+        f"delivered and counter differ by at most {found['metered_off_wh_worst']:.2f} Wh a trade",
     ]
 
 
@@ -160,4 +168,4 @@ def _worst(took_ms: Iterable[int]) -> int:
 
 
 def _cents(price_e4: float) -> str:
-    return f"{price_e4 / 10_000:.2f} c/kWh"
+    return f"{price_e4 / 10_000:.2f}"

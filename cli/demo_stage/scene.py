@@ -116,8 +116,10 @@ class Group:
     port: int
 
 
-FORECAST_STEP_S: Final = 7.0
+FORECAST_STEP_S: Final = 4.0
 _PRICES: Final = (38.0, 40.0, 43.0, 45.0, 42.0, 39.0, 37.0, 36.0)
+_BOLD: Final = tuple(price_c + 1.0 for price_c in _PRICES)
+_MODEST: Final = tuple(price_c - 2.5 for price_c in _PRICES)
 
 SITES: Final = (
     SiteScene(
@@ -126,7 +128,7 @@ SITES: Final = (
         power_w=5_000,
         soc_percent=86,
         sun_w=2_500,
-        lot_kwh=0.5,
+        lot_kwh=0.6,
         floor_percent=20,
         reserve_c=30.0,
     ),
@@ -136,7 +138,7 @@ SITES: Final = (
         power_w=7_500,
         soc_percent=78,
         sun_w=4_000,
-        lot_kwh=0.8,
+        lot_kwh=0.9,
         floor_percent=15,
         tiers=((75, 27.0), (60, 30.0), (40, 33.0)),
     ),
@@ -146,7 +148,7 @@ SITES: Final = (
         power_w=4_000,
         soc_percent=93,
         sun_w=2_000,
-        lot_kwh=0.4,
+        lot_kwh=0.5,
         floor_percent=30,
         reserve_c=32.0,
     ),
@@ -154,8 +156,8 @@ SITES: Final = (
 BUYERS: Final = (
     BuyerScene(name="amber", strategy="truthful", forecast_c=_PRICES, spread_c=3.0),
     BuyerScene(name="boreas", strategy="zip", forecast_c=_PRICES, spread_c=3.0),
-    BuyerScene(name="citron", strategy="equilibrium", forecast_c=_PRICES, spread_c=3.0),
-    BuyerScene(name="delta", strategy="aggressive", forecast_c=_PRICES, spread_c=3.0, parameters={"edge_c": 0.6}),
+    BuyerScene(name="citron", strategy="equilibrium", forecast_c=_BOLD, spread_c=3.0),
+    BuyerScene(name="delta", strategy="aggressive", forecast_c=_MODEST, spread_c=3.0, parameters={"edge_c": 0.6}),
 )
 
 

@@ -1,0 +1,28 @@
+"""The demo as plain lines, for machines and for terminals that cannot draw."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cli.demo_stage.book import Book
+    from cli.demo_stage.records import Trade
+
+
+def tell(book: Book, say: Callable[[str], None]) -> None:
+    """Say every trade when it is delivered and metered, and every alarm."""
+    book.on_finished = lambda trade: say(trade_line(trade))
+    book.on_news = say
+
+
+def trade_line(trade: Trade) -> str:
+    """Return one delivered trade as a line."""
+    over_reserve = (trade.price_e4 - trade.reserve_e4) / 10_000
+    over_first = (trade.price_e4 - trade.first_acceptable_e4) / 10_000
+    return (
+        f"  {trade.battery:<6} to {trade.aggregator:<6} {trade.price_e4 / 10_000:6.2f} c/kWh"
+        f"  reserve {over_reserve:+.2f}  first bid {over_first:+.2f}  {trade.bidders} bidders"
+        f"  {trade.delivered_wh} Wh, counter {trade.metered_wh or 0:.1f}, code {trade.end_code}"
+    )

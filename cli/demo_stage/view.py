@@ -1,0 +1,131 @@
+"""The live view: draws the book of the demo for a terminal of a given size. Pure; `screen` shows it.
+
+Top to bottom: a title, one panel for each battery (charge, power, the lot with its bids, the delivery), the latest
+trades, the buyers, and the totals. It fits 80 columns and 24 lines.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from rich.layout import Layout
+from rich.table import Table
+from rich.text import Text
+
+from cli.demo_stage.scene import TIME_LAPSE
+from cli.demo_stage.view_site import PANEL_LINES, site_panel
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from cli.demo_stage.book import Book
+    from cli.demo_stage.records import Trade
+
+COLOURS: Final = ("yellow", "bright_cyan", "bright_magenta", "bright_green", "bright_blue", "bright_red")
+_WIDE: Final = 124
+_BUYERS_WIDTH: Final = 46
+_TOTAL_LINES: Final = 2
+
+
+class Size(NamedTuple):
+    """Columns and lines of a terminal."""
+
+    width: int
+    height: int
+
+
+def render(book: Book, *, size: Size, elapsed_s: float, wanted: int | None = None) -> RenderableType:
+    """Return the whole view."""
+    colours = dict(zip(book.buyers, COLOURS, strict=False))
+    whole = Layout()
+    panels, market = Layout(name="sites", size=PANEL_LINES), Layout(name="market")
+    panels.split_row(*(Layout(site_panel(book, site, colours)) for site in book.sites.values()))
+    if size.width >= _WIDE:
+        buyers = Layout(_buyers(book, colours), size=_BUYERS_WIDTH)
+        market.split_row(Layout(_trades(book, colours, size.height)), buyers)
+        parts = [market]
+    else:
+        market.update(_trades(book, colours, size.height))
+        parts = [market, Layout(_buyers(book, colours), size=len(book.buyers) + 1)]
+    title = Layout(_title(elapsed_s, book, wanted), size=1)
+    whole.split_column(title, panels, *parts, Layout(_totals(book), size=_TOTAL_LINES))
+    return whole
+
+
+def _title(elapsed_s: float, book: Book, wanted: int | None) -> RenderableType:
+    left = Text("wattbid demo", style="bold")
+    left.append(f"  {len(book.sites)} batteries, {len(book.buyers)} buyers, energy {TIME_LAPSE} x", style="dim")
+    goal = f"{book.confirmed}/{wanted} trades  " if wanted is not None else ""
+    right = Text(f"{goal}{int(elapsed_s) // 60:02}:{int(elapsed_s) % 60:02}  Ctrl-C ends")
+    line = Table.grid(expand=True)
+    line.add_column(no_wrap=True)
+    line.add_column(justify="right", no_wrap=True)
+    line.add_row(left, right)
+    return line
+
+
+def _trades(book: Book, colours: dict[str, str], lines: int) -> RenderableType:
+    table = Table(box=None, expand=True, padding=(0, 1, 0, 0), header_style="dim", show_edge=False)
+    table.add_column("trade", no_wrap=True, ratio=1)
+    table.add_column("buyer", no_wrap=True, ratio=1)
+    for name in ("c/kWh", "reserve", "gain", "over 1st", "bidders", "delivered", "counter"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for trade in list(reversed(book.trades.values()))[:lines]:
+        gain = (trade.price_e4 - trade.reserve_e4) / trade.reserve_e4 if trade.reserve_e4 else None
+        table.add_row(
+            trade.battery,
+            Text(trade.aggregator, style=colours.get(trade.aggregator, "")),
+            Text(f"{trade.price_e4 / 1e4:.2f}", style="bold"),
+            f"{trade.reserve_e4 / 1e4:.2f}",
+            Text("-" if gain is None else f"{gain:+.1%}", style="green"),
+            f"{(trade.price_e4 - trade.first_acceptable_e4) / 1e4:+.2f}",
+            str(trade.bidders),
+            _delivered(book, trade),
+            "" if trade.metered_wh is None else f"{trade.metered_wh:.1f}",
+        )
+    return table
+
+
+def _delivered(book: Book, trade: Trade) -> Text:
+    if trade.ended_at_ms is None:
+        return Text(f"{book.delivered_wh(trade)}/{trade.energy_wh} Wh", style="yellow")
+    return Text(f"{trade.delivered_wh} Wh", style="" if trade.end_code == 0 else "red")
+
+
+def _buyers(book: Book, colours: dict[str, str]) -> RenderableType:
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim", show_edge=False)
+    table.add_column("buyer", no_wrap=True)
+    table.add_column("strategy", no_wrap=True)
+    for name in ("bids", "won", "kWh", "avg c"):
+        table.add_column(name, justify="right", no_wrap=True, min_width=5)
+    for buyer in book.buyers.values():
+        average = f"{buyer.spent / buyer.bought_wh / 1e4:.2f}" if buyer.bought_wh else "-"
+        table.add_row(
+            Text(buyer.name, style=colours.get(buyer.name, "")),
+            buyer.strategy,
+            f"{buyer.bids}",
+            f"{buyer.won}",
+            f"{buyer.bought_wh / 1_000:.1f}",
+            average,
+        )
+    return table
+
+
+def _totals(book: Book) -> RenderableType:
+    sums = book.tally
+    first = Text(f"{sums.trades} trades, {sums.delivered_wh / 1_000:.1f} kWh", style="bold")
+    if sums.trades:
+        first.append(f"  {sums.price_c:.2f} c/kWh: ")
+        first.append(f"{sums.over_reserve_c:+.2f} over reserve", style="green")
+        first.append(f", {sums.over_first_c:+.2f} over 1st bid")
+    answers = book.answers
+    second = Text(f"{answers.count} bids answered", style="dim")
+    if answers.count:
+        second.append(f" (p50 {answers.percentile(0.5)} ms, slowest {book.slowest_answer_ms} ms)")
+    if book.news:
+        second = Text(book.news, style="red")
+    lines = Table.grid()
+    lines.add_column(no_wrap=True)
+    lines.add_row(first)
+    lines.add_row(second)
+    return lines

@@ -1,0 +1,118 @@
+"""A market on paper for the demo's tests: messages as agents, batteries and buyers send them, and evidence of a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agent.metrics import Metrics
+from aggregator.service import label_of
+from cli.demo_stage import scene
+from cli.demo_stage.book import Book
+from cli.demo_stage.evidence import Evidence
+
+BID = 1_882_670_750_664_491_039
+START_MS = 10_000
+WALL_OFFSET_MS = 1_000_000
+
+
+def new_book() -> Book:
+    return Book(scene.SITES, scene.BUYERS, wall_offset_ms=WALL_OFFSET_MS)
+
+
+def event(name: str, **fields: Any) -> dict[str, Any]:
+    return {"event": name, "number": 1, "at_ms": WALL_OFFSET_MS + START_MS, **fields}
+
+
+def truth(discharged_wh: float, soc_permille: float = 800.0) -> dict[str, Any]:
+    return {"discharged_wh": discharged_wh, "soc_permille": soc_permille, "released": True, "power_w": 0.0}
+
+
+def snapshot(name: str = "home", *, lot: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
+    battery = {
+        "name": name,
+        "endpoint": "127.0.0.1:4084",
+        "stopped": "",
+        "fault": "",
+        "soc_permille": 800,
+        "power_w": -5_000,
+        "voltage_mv": 52_300,
+        "lot": lot,
+        "deliveries": [],
+        **fields,
+    }
+    return {"at_ms": 1, "batteries": [battery], "metrics": Metrics().summary()}
+
+
+def deal(bid_id: int = BID, *, buyer: str = "amber", price_e4: int = 383_000, lot_id: int = 7) -> dict[str, Any]:
+    return {
+        "peer": "conn:1",
+        "buyer": f"conn:1/{label_of(buyer):016x}",
+        "bid_id": bid_id,
+        "lot_id": lot_id,
+        "price_e4": price_e4,
+        "reserve_e4": 300_000,
+        "first_acceptable_e4": 310_000,
+        "distinct_bidders": 3,
+        "energy_wh": 500,
+        "power_w": 5_000,
+        "asked_at_ms": START_MS - 410,
+        "awarded_at_ms": START_MS - 9,
+        "confirmed_at_ms": START_MS - 4,
+    }
+
+
+def open_lot(book: Book, site: str = "home", *, lot_id: int = 7, energy_wh: int = 500) -> None:
+    book.agent_event(site, event("lot_opened", lot_id=lot_id, energy_wh=energy_wh, power_w=5_000, reserve_e4=300_000))
+
+
+def sell(book: Book, site: str = "home", *, bid_id: int = BID, buyer: str = "amber") -> None:
+    """One lot from its opening to the Confirm."""
+    open_lot(book, site)
+    book.buyer_line(buyer, {"event": "bid", "at_ms": 1_000, "bid_id": bid_id})
+    book.agent_event(site, event("bid_placed", peer="conn:1", bid_id=bid_id, price_e4=383_000, energy_wh=500))
+    book.agent_event(site, event("bid_accepted", **deal(bid_id, buyer=buyer)))
+    book.buyer_line(buyer, {"event": "accepted", "at_ms": 1_401, "bid_id": bid_id})
+    book.agent_event(site, event("trade_confirmed", **deal(bid_id, buyer=buyer)))
+    closed = event("lot_closed", lot_id=7, reason="sold", first_acceptable_e4=310_000)
+    book.agent_event(site, closed)
+
+
+def deliver(book: Book, site: str = "home", *, bid_id: int = BID, metered_wh: float = 501.0, code: int = 0) -> None:
+    """The delivery of what `sell` sold, seen by the agent, the battery and the buyer."""
+    begun = {**deal(bid_id), "first_setpoint_at_ms": START_MS + 10}
+    book.truth(site, START_MS, truth(1_000.0))
+    book.agent_event(site, event("delivery_started", **begun))
+    book.truth(site, START_MS + 3_000, truth(1_000.0 + metered_wh / 2))
+    ended = {"ended_at_ms": START_MS + 6_000, "end_code": code, "delivered_wh": 500, "derived": False}
+    book.agent_event(site, event("delivery_ended", **begun, **ended))
+    book.buyer_line("amber", {"event": "ended", "at_ms": 1, "bid_id": bid_id, "delivered_wh": 500})
+    book.truth(site, START_MS + 6_050, truth(1_000.0 + metered_wh))
+    book.truth(site, START_MS + 6_150, truth(1_000.0 + metered_wh))
+
+
+def evidence_of(book: Book, *, wanted: int | None = None) -> Evidence:
+    return Evidence(
+        trades=list(book.trades.values()),
+        lots=list(book.lots.values()),
+        sites=list(book.sites.values()),
+        buyers=list(book.buyers.values()),
+        metrics={name: Metrics().summary() for name in book.sites},
+        bids_answered=book.answers.count,
+        bids_late=book.answers.late,
+        bids_waiting=book.waiting_bids,
+        answer_p50_ms=book.answers.percentile(0.5),
+        answer_p99_ms=book.answers.percentile(0.99),
+        slowest_answer_ms=book.slowest_answer_ms,
+        wanted=wanted,
+        duration_ms=7_000,
+        discovery="static",
+        released=dict.fromkeys(book.sites, True),
+    )
+
+
+def sound_evidence() -> Evidence:
+    """A run of one trade in which everything held."""
+    book = new_book()
+    sell(book)
+    deliver(book)
+    return evidence_of(book, wanted=1)
