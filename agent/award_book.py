@@ -165,9 +165,12 @@ class AwardBook:
         self._end(opened, Happening.LAPSED, ReasonCode.NOT_CONFIRMED, blame=True)
 
     def link_gone(self, link: Link, *, signed: bool) -> None:
-        """A connection closed: an unsigned buyer can no longer confirm; a signed one may come back in time."""
+        """A connection closed: an unsigned buyer can no longer confirm; a signed one that has its Accept may come back.
+
+        An award whose Accept has not left has no time running that could end it.
+        """
         for opened in [award for award in self._open.values() if award.link is link]:
-            if not signed and opened.advance(Happening.LINK_GONE):
+            if (not signed or opened.timer is None) and opened.advance(Happening.LINK_GONE):
                 self._void(opened, ReasonCode.NOT_CONFIRMED, blame=True)
 
     def void_newest(self, energy_wh: int) -> None:

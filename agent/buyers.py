@@ -19,15 +19,19 @@ if TYPE_CHECKING:
     from etp.io.link import Link
 
 PUSH_INTERVAL_MS: Final = 20
+NEED_COUNTS_MS: Final = 60_000
+"""A need shapes lots for this long after it was heard: a buyer that has what it wanted must not keep them small."""
 
 
 @dataclass(slots=True)
 class Buyer:
-    """One connection's buyer."""
+    """One connection's buyer: its name for reputation, what it last asked for, and when."""
 
     link: Link
-    key: str
+    peer: str = ""
+    key: str = ""
     need_wh: int = 0
+    need_at_ms: int = 0
 
 
 class BuyerTable:
@@ -41,7 +45,7 @@ class BuyerTable:
 
     def add(self, link: Link) -> None:
         """A connection opened; its name is known once it has spoken."""
-        self._buyers[link] = Buyer(link, "")
+        self._buyers[link] = Buyer(link)
 
     def remove(self, link: Link) -> None:
         """A connection closed."""
@@ -50,12 +54,12 @@ class BuyerTable:
     def heard(self, link: Link, peer: str, device_id: int) -> Buyer:
         """Return the buyer behind a frame, named for reputation by signer, address, or (loopback) connection."""
         buyer = self._buyers.get(link)
-        if buyer is not None and buyer.key:
+        if buyer is not None and buyer.peer == peer:
             return buyer
-        key = buyer_key(peer=peer, remote=link.remote, device_id=device_id)
         if buyer is None:
-            buyer = self._buyers[link] = Buyer(link, key)
-        buyer.key = key
+            buyer = self._buyers[link] = Buyer(link)
+        buyer.peer = peer
+        buyer.key = buyer_key(peer=peer, remote=link.remote, device_id=device_id)
         return buyer
 
     def links(self) -> list[Link]:
@@ -73,10 +77,11 @@ class BuyerTable:
                 return link
         return None
 
-    def smallest_regular_need_wh(self, reputation: ReputationBook) -> int | None:
-        """Return the smallest quantity a connected regular buyer last asked for; None when nobody did."""
-        needs = [b.need_wh for b in self._buyers.values() if b.need_wh > 0 and reputation.is_regular(b.key)]
-        return min(needs, default=None)
+    def smallest_regular_need_wh(self, reputation: ReputationBook, now_ms: int) -> int | None:
+        """Return the smallest quantity that a connected regular buyer asked for of late; None when nobody did."""
+        since_ms = now_ms - NEED_COUNTS_MS
+        needs = (b for b in self._buyers.values() if b.need_wh > 0 and b.need_at_ms >= since_ms)
+        return min((b.need_wh for b in needs if reputation.is_regular(b.key)), default=None)
 
 
 def buyer_key(*, peer: str, remote: str, device_id: int) -> str:

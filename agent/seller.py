@@ -144,7 +144,7 @@ class Seller:
             promises=self.promises(),
             stopped=next(iter(self._stopped.values()), ""),
             trouble=self.delivery.obstacle(),
-            smallest_need_wh=self.desk.buyers.smallest_regular_need_wh(self.reputation),
+            smallest_need_wh=self.desk.buyers.smallest_regular_need_wh(self.reputation, self.now_ms()),
             now_ms=self.now_ms(),
         )
         self.desk.present(self.offer, self.terms())

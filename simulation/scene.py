@@ -47,7 +47,7 @@ class Market(NamedTuple):
 def draw_market(rng: random.Random) -> Market:
     """Draw a market; the standing bid is the product's rule, the others get a part of the time."""
     rule = "standing_bid" if rng.random() < 0.7 else rng.choice(_OTHER_RULES)
-    return Market(lot_kwh=rng.choice((0.3, 0.5, 1.2)), rule=rule, signed=rng.random() < 0.5)
+    return Market(lot_kwh=rng.choice((0.2, 0.3, 0.5)), rule=rule, signed=rng.random() < 0.5)
 
 
 def site_toml(rng: random.Random, names: list[str], market: Market) -> str:
