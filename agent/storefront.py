@@ -19,6 +19,7 @@ from etp.auth import AuthPolicy
 from etp.connection import Role
 from etp.io.maker import ConnectionMaker
 from etp.messages import Body, ReasonCode
+from etp.replies import PeerMemories
 from settlement.keys import device_id
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from agent.events import EventHub
     from agent.journal import Journal
     from agent.metrics import Metrics
+    from agent.records import Deal
     from agent.surroundings import Surroundings
     from etp.io.pollclock import PollClock
 
@@ -60,11 +62,7 @@ class Storefront:
         self.pricing = OwnerReserve(battery_site.reserve, minimum_e4=battery_site.reserve_min_e4)
         self._around = around
         signer = around.signer(battery_site)
-        rules = Guardrails(
-            temp_min_dc=battery_site.temp_min_dc,
-            temp_max_dc=battery_site.temp_max_dc,
-            state_age_max_ms=site.state_age_max_ms,
-        )
+        rules = _guardrails(battery_site, site)
         self.seller = Seller(
             battery=self.battery,
             journal=journal,
@@ -85,14 +83,7 @@ class Storefront:
             self.battery,
             journal,
             self.name,
-            rules=DeliveryRules(
-                floor_permille=battery_site.floor_permille,
-                capacity_wh=battery_site.capacity_wh,
-                efficiency_permille=battery_site.efficiency_permille,
-                max_power_w=battery_site.max_power_w,
-                time_lapse=site.time_lapse,
-                guardrails=rules,
-            ),
+            rules=_delivery_rules(battery_site, rules, time_lapse=site.time_lapse),
             listener=self.seller,
             wall_ms=around.wall_ms,
             beat=beat,
@@ -103,12 +94,15 @@ class Storefront:
                 COMMISSIONING, "outside a lab only a commissioned battery with a running guard may be sold"
             )
         self._policy = AuthPolicy(peers=site.network.peers, trusted=site.network.trusted_peers, signer=signer)
+        self._memories = PeerMemories(site.limits)
         maker = ConnectionMaker(
             role=Role.BATTERY,
             device_id=device_id(signer.public_key),
             policy=self._policy,
             limits=site.limits,
             wall_ms=around.wall_ms,
+            memories=self._memories,
+            first_id=int.from_bytes(around.random_bytes(6), "little"),
         )
         self.doors = Doors(
             self.name, handler=self.seller.desk, maker=maker, clock=poll_clock, answer=self.seller.answer_datagram
@@ -147,11 +141,39 @@ class Storefront:
             if peer.startswith("key:"):
                 ended = Body.terminate(bid_id, self.seller.device_id, code=ReasonCode.NOT_CONFIRMED, delivered_wh=0)
                 self.seller.keep_for(peer, ended)
+        for trade in books.trades.values():
+            self._keep_taken(trade.deal, now_ms)
         self.delivery.reconcile(books)
         if books.stopped:
             self.seller.block(OWNER, "stopped by the owner before the last start")
         if books.contradictions:
             self.seller.block(CONTRADICTION, f"the journal contradicts itself: {books.contradictions[0]}")
+
+    def _keep_taken(self, deal: Deal, now_ms: int) -> None:
+        """A trade's bid id stays taken until the trade has ended, also by bids of the signer from before a restart."""
+        if deal.signer is not None:
+            memory = self._memories.for_signer(bytes.fromhex(deal.signer), now_ms)
+            if memory is not None:
+                memory.pin(deal.bid_id)
+
+
+def _guardrails(battery_site: BatterySite, site: Site) -> Guardrails:
+    return Guardrails(
+        temp_min_dc=battery_site.temp_min_dc,
+        temp_max_dc=battery_site.temp_max_dc,
+        state_age_max_ms=site.state_age_max_ms,
+    )
+
+
+def _delivery_rules(site: BatterySite, guardrails: Guardrails, *, time_lapse: int) -> DeliveryRules:
+    return DeliveryRules(
+        floor_permille=site.floor_permille,
+        capacity_wh=site.capacity_wh,
+        efficiency_permille=site.efficiency_permille,
+        max_power_w=site.max_power_w,
+        time_lapse=time_lapse,
+        guardrails=guardrails,
+    )
 
 
 def _selling_limits(site: BatterySite) -> SellingLimits:

@@ -29,7 +29,9 @@ class ConnectionMaker:
         wall_ms: Callable[[], int],
         latency: LatencyBook | None = None,
         memories: PeerMemories | None = None,
+        first_id: int = 1,
     ) -> None:
+        """`first_id` numbers the first connection: unsigned trades outlive a process, and so do their peers' names."""
         self.role = role
         self.device_id = device_id
         self.policy = policy
@@ -37,7 +39,7 @@ class ConnectionMaker:
         self.wall_ms = wall_ms
         self.latency = latency
         self.memories = PeerMemories(limits) if memories is None else memories
-        self._last_id = 0
+        self._last_id = first_id - 1
 
     def __call__(self, remote: str, now_ms: int) -> Connection:
         """Return a connection with the next id."""

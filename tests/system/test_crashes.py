@@ -63,6 +63,7 @@ async def test_killed_between_accept_and_confirm(tmp_path: Path, battery: Batter
     assert [(void["bid_id"], void["code"]) for void in records(tmp_path, "void")] == [(41, ReasonCode.NOT_CONFIRMED)]
 
 
+@pytest.mark.slow
 async def test_killed_in_mid_delivery_goes_on(tmp_path: Path) -> None:
     """A confirmed trade survives: the restarted agent counts what flowed meanwhile and delivers the rest."""
     with Battery(tmp_path, "--time-lapse", "60") as battery:
@@ -169,3 +170,40 @@ async def test_killed_and_restarted_over_and_over(tmp_path: Path, battery: Batte
     assert set(confirmed) <= set(on_disk)  # acknowledged = on disk
     assert sorted(body["bid_id"] for body in records(tmp_path, "delivery_ended")) == sorted(on_disk)
     assert battery.truth()["released"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", ["open", "signed"])
+async def test_a_trade_from_before_a_restart_belongs_to_nobody_new(tmp_path: Path, policy: str) -> None:
+    """After a restart connections begin anew; a stranger who gets an old number gets nothing of the old trade."""
+    key = KEY if policy == "signed" else None
+    with Battery(tmp_path, "--time-lapse", "60") as battery:
+        network = SIGNED if key else 'peers = "open"'
+        site = write_site(tmp_path, battery.address, site="time_lapse = 60", network=network)
+        before_wh = battery.truth()["discharged_wh"]
+        with Agent(tmp_path, site) as agent:
+            await agent.until_selling()
+            async with buyer(agent.endpoint, key) as peer:
+                accept = (await peer.bid(60.0, 0.4, 1)).body
+                assert (await peer.confirm(accept)).kind == MessageType.BESS_STATUS
+                await battery.until(lambda truth: truth["discharged_wh"] > before_wh + 20)
+                agent.end(signal.SIGKILL)
+        with Agent(tmp_path, site, name="again") as agent:
+            await agent.until_selling()
+            assert len((await agent.snapshot())["deliveries"]) == 1
+            async with buyer(agent.endpoint, key) as peer, buyer(agent.endpoint, key) as other:
+                if key is not None:  # the same buyer: its id is taken as long as the trade lasts
+                    assert (await peer.bid(60.0, 0.3, 1)).code == ReasonCode.DUPLICATE_ID
+                else:  # somebody else: nothing to stop, nothing to confirm, and a trade of its own
+                    await peer.send(Body.terminate(1, DEVICE_ID, code=0, delivered_wh=0))
+                    mine = await peer.bid(60.0, 0.3, 1)
+                    assert mine.kind == MessageType.BID_ACCEPT
+                    assert (await peer.confirm(mine.body)).kind == MessageType.BESS_STATUS
+                    assert len((await agent.snapshot())["deliveries"]) == 2
+                    assert (await other.confirm(accept)).code == ReasonCode.NOT_CONFIRMED
+                    ended = await peer.until(MessageType.TERMINATE, 1, timeout_s=40)
+                    assert (ended.code, ended.body.energy_wh) == (ReasonCode.NONE, 300)
+                await agent.until(lambda look: look["deliveries"] == [], timeout_s=60)
+            assert agent.end() == 0
+    ends = [(end["bid_id"], end["delivered_wh"]) for end in records(tmp_path, "delivery_ended")]
+    assert sorted(ends) == ([(1, 400)] if key is not None else [(1, 300), (1, 400)])
