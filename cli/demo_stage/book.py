@@ -27,6 +27,8 @@ _OURS: Final = frozenset({"owner", "stopping"})
 """Alarms that say no more than that selling was stopped on purpose."""
 READINGS_KEPT: Final = 20_000
 TRADES_KEPT: Final = 2_000
+SOLD: Final = "sold"
+"""Why a lot closes whose last energy was awarded."""
 IDLE_MS: Final = 2_000
 """How far back readings are kept while nobody buys: the news of a trade takes less time than this."""
 
@@ -93,6 +95,11 @@ class Book:
     def current_lot(self, battery: str) -> Lot | None:
         """Return the latest lot of a battery."""
         return next((lot for key, lot in reversed(self.lots.items()) if key[0] == battery), None)
+
+    def is_offering(self, battery: str) -> bool:
+        """Whether a battery has a lot that may still become a trade: open, or awarded and not confirmed yet."""
+        lot = self.current_lot(battery)
+        return lot is not None and (not lot.closed or (lot.closed == SOLD and not lot.winner))
 
     def running(self, battery: str) -> list[Trade]:
         """Return the trades of a battery that are under delivery."""

@@ -120,6 +120,10 @@ class SiteFollower:
         """Ask the agent to offer nothing more; deliveries go on."""
         await self._request("stop-selling", reason=reason)
 
+    async def resume(self) -> None:
+        """Let the agent sell again."""
+        await self._request("resume")
+
     async def _request(self, do: str, **arguments: Any) -> Any:
         if self._requests is None:
             raise RuntimeError("not connected")

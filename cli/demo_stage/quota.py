@@ -1,24 +1,57 @@
-"""When each site stops selling, so that a run has exactly the trades that were asked for. Pure.
+"""Which sites may sell, so that a run has exactly the trades that were asked for. Pure: the time is handed in.
 
-A site sells whole lots at full power, so it makes one trade at a time. It is stopped once as few trades are missing as
-other sites can make.
+A site sells whole lots at full power, so it makes one trade at a time, and never more sites may sell than trades are
+missing. A site with a lot on offer goes before one that delivers, that before one that was told to stop, and last come
+those that have had nothing to sell for a while.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from enum import IntEnum
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping
+
+PATIENCE_MS: Final = 3_000
 
 
-def sites_to_stop(missing: int, selling: Sequence[str], busy: Mapping[str, bool]) -> list[str]:
-    """Return which of the selling sites must stop; `busy` = it delivers now, so stopping it costs no open lot.
+class Doing(IntEnum):
+    """What a site does, as far as its next trade is concerned."""
 
-    At most `missing` sites go on, because each may be about to make one trade more.
-    """
-    surplus = len(selling) - max(0, missing)
-    if surplus <= 0:
-        return []
-    ordered = sorted(selling, key=lambda name: not busy.get(name, False))
-    return ordered[:surplus]
+    OFFERING = 0
+    DELIVERING = 1
+    RESTING = 2
+
+
+class Orders(NamedTuple):
+    """Who must stop selling, and then who may sell again."""
+
+    stop: list[str]
+    resume: list[str]
+
+
+class Quota:
+    """The sites that may sell; all of them at first."""
+
+    def __init__(self, sites: Iterable[str], now_ms: int) -> None:
+        self._active_ms = dict.fromkeys(sites, now_ms)
+        self._selling = set(self._active_ms)
+
+    def orders(self, missing: int, doing: Mapping[str, Doing], now_ms: int) -> Orders:
+        """Return what must change while `missing` trades are to be made."""
+        for name in self._active_ms:
+            if doing[name] is not Doing.RESTING or name not in self._selling:
+                self._active_ms[name] = now_ms
+        best = sorted(self._active_ms, key=lambda name: self._rank(name, doing[name], now_ms))
+        chosen = set(best[: max(0, missing)])
+        orders = Orders(stop=sorted(self._selling - chosen), resume=sorted(chosen - self._selling))
+        self._selling = chosen
+        return orders
+
+    def _rank(self, name: str, doing: Doing, now_ms: int) -> int:
+        if name not in self._selling:
+            return 2
+        if doing is Doing.RESTING and now_ms - self._active_ms[name] >= PATIENCE_MS:
+            return 3
+        return 0 if doing is not Doing.DELIVERING else 1

@@ -19,7 +19,7 @@ from cli.demo_stage.cast import Cast, Ports
 from cli.demo_stage.errors import ChildError, DemoError, SlowMarketError
 from cli.demo_stage.evidence import Evidence
 from cli.demo_stage.group import own_group
-from cli.demo_stage.quota import sites_to_stop
+from cli.demo_stage.quota import Doing, Quota
 from etp.io.group import MulticastUnavailable
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 STALL_S: Final = 90.0
 """How long a run with a wanted number of trades may go without one."""
+QUOTA_S: Final = 0.5
+"""How often it is looked at who should sell."""
 SETTLE_S: Final = 60.0
 """How long the last deliveries may take."""
 _BLAME_S: Final = 1.0
@@ -50,7 +52,6 @@ class Show:
         self._changed = asyncio.Event()
         self.book.on_change = self._changed.set
         self._following: list[asyncio.Task[None]] = []
-        self._selling: list[str] = []
         self._metrics: dict[str, dict[str, Any]] = {}
         self._released: dict[str, bool] = {}
         self._began_ms = 0
@@ -73,7 +74,6 @@ class Show:
         except (AgentError, OSError) as error:
             raise DemoError(f"the market cannot be followed: {error}") from error
         for name, follower in self._cast.followers.items():
-            self._selling.append(name)
             for work in (follower.follow_agent(), follower.follow_looks(), follower.follow_battery()):
                 self._following.append(asyncio.create_task(work, name=f"demo:{name}"))
         self._began_ms = _now_ms()
@@ -128,11 +128,15 @@ class Show:
         if wanted is None:
             await asyncio.Event().wait()
             return
+        quota = Quota(self.book.sites, _now_ms())
+        last_ms = _now_ms()
         while (seen := self.book.confirmed) < wanted:
-            await self._keep_quota(wanted)
-            if not await self._wait_for(partial(self._more_than, seen), STALL_S):
+            await self._keep(quota, wanted - seen)
+            if await self._wait_for(partial(self._more_than, seen), QUOTA_S):
+                last_ms = _now_ms()
+            elif _now_ms() - last_ms > STALL_S * 1_000:
                 raise SlowMarketError(f"no trade for {STALL_S:.0f} s; {seen} of {wanted} were made. {self._why_not()}")
-        await self._keep_quota(wanted)
+        await self._keep(quota, 0)
         if not await self._wait_for(lambda: self.book.is_settled, SETTLE_S):
             raise SlowMarketError(f"deliveries have not ended within {SETTLE_S:.0f} s")
 
@@ -150,11 +154,17 @@ class Show:
             return False
         return True
 
-    async def _keep_quota(self, wanted: int) -> None:
-        busy = {name: bool(self.book.running(name)) for name in self._selling}
-        for name in sites_to_stop(wanted - self.book.confirmed, self._selling, busy):
-            self._selling.remove(name)
+    async def _keep(self, quota: Quota, missing: int) -> None:
+        orders = quota.orders(missing, {name: self._doing(name) for name in self.book.sites}, _now_ms())
+        for name in orders.stop:
             await self._cast.followers[name].stop_selling("the demo has the trades it asked for")
+        for name in orders.resume:
+            await self._cast.followers[name].resume()
+
+    def _doing(self, name: str) -> Doing:
+        if self.book.is_offering(name):
+            return Doing.OFFERING
+        return Doing.DELIVERING if self.book.running(name) else Doing.RESTING
 
     def _why_not(self) -> str:
         return "; ".join(f"{s.name}: {s.snapshot.get('stopped') or 'selling'}" for s in self.book.sites.values())

@@ -1,4 +1,4 @@
-"""When sites stop selling: a run ends with exactly the trades that were asked for."""
+"""Which sites may sell: a run ends with exactly the trades that were asked for, whoever drops out on the way."""
 
 from __future__ import annotations
 
@@ -7,35 +7,48 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.demo_stage.quota import sites_to_stop
+from cli.demo_stage.quota import PATIENCE_MS, Doing, Orders, Quota
 
-SITES = ["home", "farm", "school"]
+SITES = ["farm", "home", "school"]
+IDLE = dict.fromkeys(SITES, Doing.OFFERING)
 
 
 def test_everybody_sells_while_many_trades_are_missing() -> None:
-    assert sites_to_stop(3, SITES, {}) == []
+    assert Quota(SITES, 0).orders(3, IDLE, 0) == Orders([], [])
 
 
 def test_a_site_that_delivers_is_stopped_before_one_that_may_have_bids() -> None:
-    assert sites_to_stop(2, SITES, {"school": True}) == ["school"]
+    quota = Quota(SITES, 0)
+    assert quota.orders(2, {**IDLE, "home": Doing.DELIVERING}, 0) == Orders(["home"], [])
+    assert quota.orders(1, {**IDLE, "farm": Doing.DELIVERING}, 0) == Orders(["farm"], [])
+    assert quota.orders(0, IDLE, 0) == Orders(["school"], [])
+    assert quota.orders(0, IDLE, 0) == Orders([], [])
 
 
-def test_all_are_stopped_when_nothing_is_missing() -> None:
-    assert sorted(sites_to_stop(0, SITES, {})) == sorted(SITES)
-    assert sites_to_stop(0, [], {}) == []
+def test_another_site_sells_when_the_last_one_has_nothing_to_sell() -> None:
+    quota = Quota(SITES, 0)
+    quota.orders(1, {**IDLE, "farm": Doing.DELIVERING, "home": Doing.DELIVERING}, 0)
+    resting = dict.fromkeys(SITES, Doing.RESTING)
+    assert quota.orders(1, resting, PATIENCE_MS - 1) == Orders([], [])
+    assert quota.orders(1, resting, PATIENCE_MS) == Orders(["school"], ["farm"])
+    assert quota.orders(1, resting, 2 * PATIENCE_MS) == Orders(["farm"], ["home"])
 
 
 @given(wanted=st.integers(1, 30), seed=st.integers(0, 1_000))
 def test_a_run_ends_with_exactly_what_was_asked_for(wanted: int, seed: int) -> None:
     chance = Random(seed)
-    selling, busy, trades = list(SITES), dict.fromkeys(SITES, False), 0
-    while True:
-        for name in sites_to_stop(wanted - trades, selling, busy):
-            selling.remove(name)
-        ready = [name for name in selling if not busy[name]]
-        if not ready and not any(busy[name] for name in selling):
-            break
-        name = chance.choice(ready or [name for name in selling if busy[name]])
-        trades += not busy[name]
-        busy[name] = not busy[name]
+    quota, selling = Quota(SITES, 0), set(SITES)
+    doing, trades, now_ms = dict(IDLE), 0, 0
+    while trades < wanted or selling:
+        now_ms += 500
+        stop, resume = quota.orders(wanted - trades, doing, now_ms)
+        selling = (selling - set(stop)) | set(resume)
+        name = chance.choice(SITES)
+        if doing[name] is Doing.OFFERING and name in selling:
+            trades += 1
+            doing[name] = Doing.DELIVERING
+        elif name in selling:
+            doing[name] = chance.choice((Doing.OFFERING, Doing.OFFERING, Doing.RESTING))
+        else:
+            doing[name] = Doing.RESTING
     assert trades == wanted

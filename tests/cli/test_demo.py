@@ -1,0 +1,225 @@
+"""The whole demo as a process: what it proves, that it leaves nothing behind, and how it ends when it is disturbed."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import re
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import termios
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+WATTBID = [sys.executable, "-c", "from cli.main import main; main()", "demo"]
+START_S = 60.0
+pytestmark = pytest.mark.slow
+
+
+class Demo:
+    """A running `wattbid demo`: its progress lines, its ports, its processes."""
+
+    def __init__(self, process: subprocess.Popen[str], errors: IO[str]) -> None:
+        self.process = process
+        self._errors = errors
+        self.said: list[str] = []
+
+    def wait_for(self, pattern: str) -> re.Match[str]:
+        """Read progress until a line matches."""
+        while line := self._errors.readline():
+            self.said.append(line.rstrip("\n"))
+            if found := re.search(pattern, line):
+                return found
+        raise AssertionError(f"ended without {pattern!r}: {self.said}")
+
+    def control(self, command: dict[str, Any], port: int) -> dict[str, Any]:
+        """Ask a simulated battery."""
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as sock, sock.makefile("rw") as lines:
+            lines.write(json.dumps(command) + "\n")
+            lines.flush()
+            answer: dict[str, Any] = json.loads(lines.readline())
+            return answer
+
+    def end(self, timeout_s: float = 90.0) -> int:
+        """Wait for the end and return the status; everything that was said is in `said`."""
+        status = self.process.wait(timeout_s)
+        self.said += self._errors.read().splitlines()
+        return status
+
+
+@contextmanager
+def running(tmp_path: Path, *arguments: str) -> Iterator[Demo]:
+    """Start a demo of its own temporary directory; assert that it leaves no process, port or file."""
+    scratch = tmp_path / "tmp"
+    scratch.mkdir()
+    command = [*WATTBID, "--headless", *arguments]
+    with (
+        (tmp_path / "out").open("w") as out,
+        subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "TMPDIR": str(scratch)},
+        ) as process,
+    ):
+        assert process.stderr is not None
+        demo = Demo(process, process.stderr)
+        try:
+            yield demo
+        finally:
+            if process.poll() is None:
+                process.kill()
+    assert children_of(str(scratch)) == {}
+    assert list(scratch.iterdir()) == []
+    for endpoint in re.findall(r"127\.0\.0\.1:(\d+)", "\n".join(demo.said)):
+        with socket.socket() as probe:
+            assert probe.connect_ex(("127.0.0.1", int(endpoint))) != 0, f"port {endpoint} is still open"
+
+
+def children_of(scratch: str) -> dict[int, str]:
+    """Return the processes that work in a demo's temporary directory, with their commands."""
+    found: dict[int, str] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                if str((entry / "cwd").readlink()).startswith(scratch):
+                    found[int(entry.name)] = (entry / "cmdline").read_text().replace("\0", " ")
+            except OSError:
+                continue  # ended meanwhile, or somebody else's
+    return found
+
+
+def test_trades_are_made_metered_and_proved(tmp_path: Path) -> None:
+    report = tmp_path / "demo.json"
+    with running(tmp_path, "--trades", "5", "--json", str(report), "--picture", str(tmp_path / "demo.svg")) as demo:
+        assert demo.end() == 0, demo.said
+    body = json.loads(report.read_text())
+    assert len(body["trades"]) == 5
+    assert {name for name, held in body["invariants"].items() if not held} == set()
+    for trade in body["trades"]:
+        assert trade["aggregator"] in body["totals"]["buyers"]
+        assert trade["price_e4"] >= trade["reserve_e4"]
+        times = [trade[f"{name}_at_ms"] for name in ("asked", "awarded", "confirmed", "first_setpoint", "ended")]
+        assert times == sorted(times)
+        assert trade["end_code"] == 0
+        assert abs(trade["metered_wh"] - trade["energy_wh"]) <= trade["energy_wh"] / 100
+    assert "<svg" in (tmp_path / "demo.svg").read_text()
+    out = (tmp_path / "out").read_text()
+    assert "5 trades, " in out
+    assert "14 of 14 invariants held" in out
+    assert sum(" c/kWh  reserve +" in line for line in demo.said) == 5
+
+
+def test_ctrl_c_in_the_middle_stops_everything(tmp_path: Path) -> None:
+    with running(tmp_path, "--no-multicast") as demo:
+        demo.wait_for("given the batteries' endpoints")
+        demo.wait_for("to (amber|boreas|citron|delta)")
+        demo.process.send_signal(signal.SIGINT)
+        demo.process.send_signal(signal.SIGINT)
+        assert demo.end() == 128 + signal.SIGINT
+    assert any("stopping" in line for line in demo.said)
+    assert " trades, " in (tmp_path / "out").read_text()
+
+
+def test_ctrl_c_while_things_start_stops_everything(tmp_path: Path) -> None:
+    with running(tmp_path) as demo:
+        demo.wait_for("starting 3 agents")
+        demo.process.send_signal(signal.SIGTERM)
+        assert demo.end() == 128 + signal.SIGTERM
+
+
+def test_a_broken_invariant_is_exit_status_1(tmp_path: Path) -> None:
+    """A battery that is emptied behind its agent's back is below its floor, and the demo says so."""
+    report = tmp_path / "demo.json"
+    with running(tmp_path, "--trades", "4", "--json", str(report)) as demo:
+        control = int(demo.wait_for(r"battery school: .* control 127.0.0.1:(\d+)")[1])
+        demo.wait_for("aggregator delta")
+        demo.wait_for("to (amber|boreas|citron|delta)")
+        assert demo.control({"cmd": "set", "soc_permille": 250}, control)["ok"]
+        assert demo.end(120) == 1, demo.said
+    body = json.loads(report.read_text())
+    assert body["invariants"]["floor_never_crossed"] is False
+    assert body["broken"]["floor_never_crossed"] == ["school: 25.0 % with a floor of 30.0 %"]
+    assert "BROKEN floor_never_crossed" in (tmp_path / "out").read_text()
+
+
+def test_a_killed_agent_ends_the_demo(tmp_path: Path) -> None:
+    with running(tmp_path, "--trades", "50") as demo:
+        demo.wait_for("to (amber|boreas|citron|delta)")
+        (agent,) = [pid for pid, text in children_of(str(tmp_path)).items() if "site-home.toml" in text]
+        os.kill(agent, signal.SIGKILL)
+        assert demo.end() == 1
+    assert any("agent-home: ended with status -9" in line for line in demo.said), demo.said
+    assert "BROKEN" in (tmp_path / "out").read_text()
+
+
+def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with running(tmp_path, "--modbus-port", str(port - 1)) as demo:
+            assert demo.end() == 1
+            taken.close()
+    assert any(f"127.0.0.1:{port}: " in line and "in use" in line for line in demo.said), demo.said
+
+
+def test_the_live_view_draws_and_gives_the_terminal_back(tmp_path: Path) -> None:
+    scratch = tmp_path / "tmp"
+    scratch.mkdir()
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(ROOT)
+        os.environ |= {"TMPDIR": str(scratch), "TERM": "xterm-256color"}
+        os.execv(sys.executable, WATTBID)
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    before = termios.tcgetattr(terminal)[3]
+    seen = read_until(terminal, b" won ")
+    assert b"\x1b[?1049h" in seen
+    assert not termios.tcgetattr(terminal)[3] & termios.ECHO
+    os.write(terminal, b"\x03")
+    seen += read_until(terminal, None)
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 128 + signal.SIGINT
+    assert seen.count(b"\x1b[?1049l") == 1
+    assert seen.index(b"\x1b[?1049l") < seen.index(b"stopping")
+    assert seen.rindex(b"\x1b[?25h") > seen.rindex(b"\x1b[?25l")
+    after = termios.tcgetattr(terminal)[3]
+    assert after == before
+    os.close(terminal)
+    assert children_of(str(scratch)) == {}
+    assert list(scratch.iterdir()) == []
+
+
+def read_until(terminal: int, wanted: bytes | None) -> bytes:
+    """Read what a terminal shows until something appears, or (None) until everybody has left it."""
+    seen = b""
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline:
+        if not select.select([terminal], [], [], 0.5)[0]:
+            continue
+        try:
+            part = os.read(terminal, 65_536)
+        except OSError:
+            return seen  # nobody has the other side open any more
+        seen += part
+        if wanted is not None and wanted in seen:
+            return seen
+    raise AssertionError(f"no {wanted!r} in {seen[-2_000:]!r}")
