@@ -16,7 +16,8 @@ from agent import records
 from agent.awards import Happening, OpenAward, Phase
 from agent.journal_errors import JournalError
 from agent.records import Deal, Kind
-from etp.messages import Body, ReasonCode
+from etp.messages import Body, MessageType, ReasonCode
+from etp.timing import LIMIT_MS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +32,7 @@ CONFIRM_WITHIN_MS: Final = 1_000
 
 
 class AwardListener(Protocol):
-    """Who must know how an award ended."""
+    """Who must know how an award ended, and what the book must ask."""
 
     def award_offered(self, award: OpenAward) -> None:
         """The Accept was handed to the kernel."""
@@ -41,6 +42,18 @@ class AwardListener(Protocol):
 
     def award_confirmed(self, award: OpenAward, confirmed_seq: int) -> None:
         """The Confirm's record is on disk: this is a trade now."""
+
+    def price_to_beat(self, peer: str, energy_wh: int) -> int:
+        """Return what every Reject quotes."""
+        ...
+
+    def link_of(self, peer: str) -> Link | None:
+        """Return an open connection of a peer."""
+        ...
+
+    def shield(self) -> tuple[int, int] | None:
+        """Return price and end (wall ms) of the shield that is up, None without one."""
+        ...
 
 
 class AwardBook:
@@ -55,6 +68,9 @@ class AwardBook:
         self._listener = listener
         self._now_ms = now_ms
         self._open: dict[tuple[str, int], OpenAward] = {}
+        self._none_open = asyncio.Event()
+        self._none_open.set()
+        self._undecided: set[tuple[str, int]] = set()  # bounded: a journal that failed takes no further awards
 
     def __len__(self) -> int:
         return len(self._open)
@@ -86,29 +102,53 @@ class AwardBook:
             increment_e4=award.increment_e4,
             asked_at_ms=asked_at_ms,
         )
-        opened = OpenAward(deal=deal, link=link)
+        opened = OpenAward(deal=deal, link=link, decided_at_ms=self._now_ms())
         self._open[opened.key] = opened
+        self._none_open.clear()
         try:
             opened.seq, written = self._journal.append(self._battery, Kind.AWARD, records.award(deal))
         except JournalError:
-            self._end(opened, Happening.JOURNAL_FAILED, ReasonCode.TOO_LATE, blame=False)
+            self._end(opened, Happening.JOURNAL_FAILED, ReasonCode.TOO_LATE)
             return
+        self._end_at(opened, ACCEPT_BY_MS)
         written.add_done_callback(partial(self._on_disk, opened))
+
+    def holds(self, key: tuple[str, int]) -> bool:
+        """Whether a bid's name belongs to an award that has not ended, or whose end only a restart can tell."""
+        return key in self._open or key in self._undecided
+
+    def _end_at(self, opened: OpenAward, after_ask_ms: int) -> None:
+        """Give the award up unless its next step comes within a time of its Bid's last byte."""
+        if opened.timer is not None:
+            opened.timer.cancel()
+        due_s = (opened.deal.asked_at_ms + after_ask_ms) / 1_000
+        opened.timer = asyncio.get_running_loop().call_at(
+            due_s, self._end, opened, Happening.TOO_LATE, ReasonCode.TOO_LATE
+        )
 
     def _on_disk(self, opened: OpenAward, written: asyncio.Future[None]) -> None:
         if written.cancelled() or written.exception() is not None:
-            self._end(opened, Happening.JOURNAL_FAILED, ReasonCode.TOO_LATE, blame=False)
+            self._end(opened, Happening.JOURNAL_FAILED, ReasonCode.TOO_LATE)
             return
         if self._now_ms() - opened.deal.asked_at_ms > ACCEPT_BY_MS:
-            self._end(opened, Happening.TOO_LATE, ReasonCode.TOO_LATE, blame=False)
+            self._end(opened, Happening.TOO_LATE, ReasonCode.TOO_LATE)
             return
-        if not opened.advance(Happening.ON_DISK):
+        if opened.advance(Happening.ON_DISK):
+            self._offer(opened)
+
+    def _offer(self, opened: OpenAward) -> None:
+        """Send the Accept; a signed buyer that has come back on another connection gets it there."""
+        if not opened.link.is_open:
+            opened.link = self._listener.link_of(opened.deal.peer) or opened.link
+        if not opened.link.is_open:
+            self._end(opened, Happening.LINK_GONE, ReasonCode.NOT_CONFIRMED, blame=True)
             return
         won = opened.deal
         accept = Body.bid_accept(
             won.bid_id, self._device_id, price_e4=won.price_e4, energy_wh=won.energy_wh, power_w=-won.power_w
         )
-        opened.link.send(accept, cause_ms=opened.deal.asked_at_ms)
+        self._end_at(opened, LIMIT_MS[MessageType.BID_ACCEPT] + 1)
+        opened.link.send(accept, cause_ms=won.asked_at_ms)
 
     def accept_sent(self, peer: str, bid_id: int, at_ms: int) -> None:
         """The Accept was handed to the kernel: the buyer's time to confirm runs."""
@@ -116,14 +156,20 @@ class AwardBook:
         if opened is None or opened.phase is not Phase.OFFERED:
             return
         opened.deal = replace(opened.deal, awarded_at_ms=at_ms)
-        opened.timer = asyncio.get_running_loop().call_later(CONFIRM_WITHIN_MS / 1_000, self._lapse, opened)
+        opened.is_sent = True
+        if opened.timer is not None:
+            opened.timer.cancel()
+        opened.timer = asyncio.get_running_loop().call_later(
+            CONFIRM_WITHIN_MS / 1_000,
+            partial(self._end, opened, Happening.LAPSED, ReasonCode.NOT_CONFIRMED, blame=True),
+        )
         self._listener.award_offered(opened)
 
     def accept_late(self, peer: str, bid_id: int) -> None:
-        """The Accept could not leave in time; the connection sent Reject 5 in its place."""
+        """The Accept could not leave in time."""
         opened = self._open.get((peer, bid_id))
-        if opened is not None and opened.advance(Happening.TOO_LATE):
-            self._void(opened, ReasonCode.TOO_LATE, blame=False)
+        if opened is not None:
+            self._end(opened, Happening.TOO_LATE, ReasonCode.TOO_LATE)
 
     def confirm(self, link: Link, received: Received) -> int | None:
         """Take a Confirm; return the code to refuse it with, or None when it needs no refusal.
@@ -131,6 +177,8 @@ class AwardBook:
         9 = price or quantity differ (the award stays open), 10 = no such award, or it lapsed.
         """
         body = received.body
+        if (received.peer, body.message_id) in self._undecided:
+            return None
         opened = self._open.get((received.peer, body.message_id))
         if opened is None or opened.phase is Phase.JOURNALING:
             return ReasonCode.NOT_CONFIRMED
@@ -145,7 +193,7 @@ class AwardBook:
         try:
             seq, written = self._journal.append(self._battery, Kind.CONFIRMED, record)
         except JournalError:
-            self._end(opened, Happening.JOURNAL_FAILED, ReasonCode.TOO_LATE, blame=False)
+            self._end(opened, Happening.JOURNAL_FAILED, ReasonCode.TOO_LATE)
             return None
         written.add_done_callback(partial(self._confirm_on_disk, opened, seq))
         return None
@@ -154,24 +202,30 @@ class AwardBook:
         if written.cancelled() or written.exception() is not None:
             # Whether the record survives is unknown, so the buyer hears neither yes nor no; replay decides.
             if opened.advance(Happening.JOURNAL_FAILED):
-                self._open.pop(opened.key, None)
+                self._undecided.add(opened.key)
+                self._close(opened)
                 self._listener.award_voided(opened, ReasonCode.TOO_LATE, blame=False)
             return
         if opened.advance(Happening.CONFIRM_ON_DISK):
-            self._open.pop(opened.key, None)
+            self._close(opened)
             self._listener.award_confirmed(opened, seq)
 
-    def _lapse(self, opened: OpenAward) -> None:
-        self._end(opened, Happening.LAPSED, ReasonCode.NOT_CONFIRMED, blame=True)
-
     def link_gone(self, link: Link, *, signed: bool) -> None:
-        """A connection closed: an unsigned buyer can no longer confirm; a signed one that has its Accept may come back.
-
-        An award whose Accept has not left has no time running that could end it.
-        """
+        """A connection closed: an unsigned buyer can no longer confirm; a signed one may come back in time."""
         for opened in [award for award in self._open.values() if award.link is link]:
-            if (not signed or opened.timer is None) and opened.advance(Happening.LINK_GONE):
-                self._void(opened, ReasonCode.NOT_CONFIRMED, blame=True)
+            if not signed:
+                self._end(opened, Happening.LINK_GONE, ReasonCode.NOT_CONFIRMED, blame=True)
+            elif opened.phase is Phase.OFFERED and not opened.is_sent:
+                self._offer(opened)
+
+    async def settled(self) -> None:
+        """Wait until no award is open."""
+        await self._none_open.wait()
+
+    def _close(self, opened: OpenAward) -> None:
+        del self._open[opened.key]
+        if not self._open:
+            self._none_open.set()
 
     def void_newest(self, energy_wh: int) -> None:
         """Void unconfirmed awards, newest first, until at least `energy_wh` is free again (Terminate 2)."""
@@ -179,41 +233,37 @@ class AwardBook:
         for opened in sorted(self._open.values(), key=lambda award: award.seq, reverse=True):
             if freed >= energy_wh:
                 return
-            if self._terminate(opened, ReasonCode.NOT_ENOUGH_ENERGY):
+            if self._end(opened, Happening.WITHDRAWN, ReasonCode.NOT_ENOUGH_ENERGY):
                 freed += opened.deal.energy_wh
 
     def void_all(self, code: int) -> None:
         """Void every award that its buyer has not confirmed (Terminate with `code`)."""
         for opened in list(self._open.values()):
-            self._terminate(opened, code)
+            self._end(opened, Happening.WITHDRAWN, code)
 
-    def _terminate(self, opened: OpenAward, code: int) -> bool:
-        offered = opened.phase is Phase.OFFERED
-        if not opened.advance(Happening.WITHDRAWN):
-            return False
-        won = opened.deal
-        if offered:
-            opened.link.send(Body.terminate(won.bid_id, self._device_id, code=code, delivered_wh=0))
-        else:
-            opened.link.send(
-                Body.bid_reject(won.bid_id, self._device_id, code=code, beat_e4=won.reserve_e4),
-                cause_ms=opened.deal.asked_at_ms,
-            )
-        self._void(opened, code, blame=False)
-        return True
-
-    def _end(self, opened: OpenAward, happening: Happening, code: int, *, blame: bool) -> None:
+    def _end(self, opened: OpenAward, happening: Happening, code: int, *, blame: bool = False) -> bool:
+        """Void an award if the table allows it, then tell its buyer; False when it is past that."""
+        withdrawn = happening is Happening.WITHDRAWN and opened.is_sent
         if not opened.advance(happening):
-            return
+            return False
+        self._close(opened)
+        self._listener.award_voided(opened, code, blame=blame)
         won = opened.deal
-        opened.link.send(Body.bid_reject(won.bid_id, self._device_id, code=code, beat_e4=won.reserve_e4))
-        self._void(opened, code, blame=blame)
-
-    def _void(self, opened: OpenAward, code: int, *, blame: bool) -> None:
-        self._open.pop(opened.key, None)
-        won = opened.deal
-        record = records.void(peer=won.peer, bid_id=won.bid_id, code=code, blame=blame)
+        shield_e4, shield_until_wall_ms = (self._listener.shield() if blame else None) or (0, 0)
+        record = records.void(
+            peer=won.peer,
+            bid_id=won.bid_id,
+            code=code,
+            blame=blame,
+            shield_e4=shield_e4,
+            shield_until_wall_ms=shield_until_wall_ms,
+        )
         # A journal that has failed needs no void record: its replay voids every award that was not confirmed.
         with contextlib.suppress(JournalError):
             self._journal.append(self._battery, Kind.VOID, record)
-        self._listener.award_voided(opened, code, blame=blame)
+        if withdrawn:
+            opened.link.send(Body.terminate(won.bid_id, self._device_id, code=code, delivered_wh=0))
+        else:
+            beat_e4 = self._listener.price_to_beat(won.peer, won.energy_wh)
+            opened.link.send(Body.bid_reject(won.bid_id, self._device_id, code=code, beat_e4=beat_e4))
+        return True

@@ -70,9 +70,12 @@ class OpenAward:
 
     deal: Deal
     link: Link
+    decided_at_ms: int = 0
     seq: int = 0
     confirmed_at_ms: int = 0
     phase: Phase = Phase.JOURNALING
+    is_sent: bool = False
+    """The Accept was handed to the kernel."""
     timer: asyncio.TimerHandle | None = field(default=None, repr=False)
 
     @property

@@ -32,6 +32,7 @@ class Buyer:
     key: str = ""
     need_wh: int = 0
     need_at_ms: int = 0
+    next_push_ms: int = 0
 
 
 class BuyerTable:
@@ -71,9 +72,9 @@ class BuyerTable:
         return (buyer for buyer in self._buyers.values() if buyer.link.registered)
 
     def link_of(self, peer: str) -> Link | None:
-        """Return a connection of a peer, the newest if it has several."""
+        """Return an open connection of a peer, the newest if it has several."""
         for link in reversed(self._buyers):
-            if link.peer == peer:
+            if link.peer == peer and link.is_open:
                 return link
         return None
 

@@ -10,7 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agent.award_book import AwardBook
-from agent.buyers import Buyer, BuyerTable, PushPacer
+from agent.buyers import PUSH_INTERVAL_MS, Buyer, BuyerTable, PushPacer
 from agent.lots import LotKeeper
 from etp.auction import Bid, Refuse
 from etp.messages import FIRST_BATTERY_ID, Body, MessageType, ReasonCode
@@ -79,6 +79,7 @@ class Desk:
         """Answer queries at once; gather the bids of this wake-up; hand confirms and stops to their owners."""
         if len(frames) > 1:
             self._is_crowded = True
+        self._ports.watch.received(len(frames))
         for received in frames:
             kind = received[0][0]
             if kind == _BID:
@@ -95,7 +96,7 @@ class Desk:
                 case MessageType.REGISTER:
                     self._ports.returned(link)
                     self._push(self.buyers.heard(link, received.peer, received.body.device_id))
-                case MessageType.TERMINATE:
+                case MessageType.TERMINATE if received.extensions.receipt is None:
                     self._ports.stop(received.peer, received.body.message_id)
 
     def accept_sent(self, link: Link, body: Body, at_ms: int) -> None:
@@ -131,9 +132,9 @@ class Desk:
         if bids:
             self._ports.watch.bids_placed(bids)
             refusals = self.lots.refuse_all(bids, now_ms)
-            if refusals is None:
+            if refusals is None and self._are_free(asked, bids):
                 self._take(asked, bids, now_ms)
-            else:
+            elif refusals is not None:
                 self._refuse(asked, refusals, now_ms)
         held, self._held = self._held, None
         for link in held or ():
@@ -146,6 +147,17 @@ class Desk:
         if self._ports.reputation.refuses(buyer.key, now_ms):
             return ReasonCode.NOT_TRUSTED
         return self._closed_code
+
+    def _are_free(self, asked: list[tuple[Link, Received]], bids: list[Bid]) -> bool:
+        """Refuse with 13 the bids whose name an award or trade still has (also one of before a restart)."""
+        taken = [n for n, bid in enumerate(bids) if self._is_taken((bid.peer, bid.bid_id))]
+        for n in reversed(taken):
+            self._reject(*asked.pop(n), ReasonCode.DUPLICATE_ID)
+            del bids[n]
+        return bool(bids)
+
+    def _is_taken(self, key: tuple[str, int]) -> bool:
+        return key in self._in_hand or self.awards.holds(key) or self._ports.is_trade(key)
 
     def _take(self, asked: Sequence[tuple[Link, Received]], bids: Sequence[Bid], now_ms: int) -> None:
         """Let the auction judge bids of which some may enter: what it says of each comes back by the bid's name."""
@@ -162,7 +174,9 @@ class Desk:
                 link.refuse(refusal[1], refusal[2], refusal[3], now_ms, received[6])
             else:
                 self._answer(link, refusal, now_ms, received.cause_ms)
-        self._ports.watch.bids_refused(refusals, now_ms - asked[0][1].cause_ms)
+        waited_ms = now_ms - asked[0][1].cause_ms
+        self._ports.watch.bids_refused(refusals, waited_ms)
+        self._ports.watch.processed(len(refusals), waited_ms)
 
     def _answer(self, link: Link, refusal: Refuse, now_ms: int, cause_ms: int, reason: str = "") -> None:
         """Send a Reject at once, or with everything else that one wake-up of the loop has to say to this link."""
@@ -187,6 +201,7 @@ class Desk:
         self._answer(link, refusal, now_ms, received.cause_ms, received.reason)
         if body.message_type == MessageType.BID:
             self._ports.watch.bids_refused((refusal,), now_ms - received.cause_ms)
+            self._ports.watch.processed(1, now_ms - received.cause_ms)
 
     def _answer_query(self, link: Link, received: Received) -> None:
         body = received.body
@@ -214,6 +229,7 @@ class Desk:
         """A standing bid left with its connection: that counts like an award left unconfirmed."""
         in_hand = self._in_hand.pop((abandoned.peer, abandoned.bid_id), None)
         if in_hand is not None:
+            self._ports.watch.unanswered(1)
             self._ports.blamed(in_hand.buyer)
 
     def bid_awarded(self, award: Award) -> None:
@@ -235,12 +251,13 @@ class Desk:
     def lot_closed(self, closed: LotClosed) -> None:
         """See at once whether another lot can open."""
         self._ports.watch.lot_closed(closed)
-        asyncio.get_running_loop().call_soon(self._ports.reconsider)
+        self._ports.reconsider_soon()
         self._pushes.changed()
 
     def award_offered(self, award: OpenAward) -> None:
         """Tell those who watch."""
         self._ports.watch.accepted(award)
+        self._ports.watch.processed(1, award.deal.awarded_at_ms - award.decided_at_ms)
 
     def award_voided(self, award: OpenAward, code: int, *, blame: bool) -> None:
         """Give the quantity back to the lot; a buyer to blame is refused for a while."""
@@ -248,7 +265,21 @@ class Desk:
             self._ports.blamed(award.deal.buyer)
         self.lots.voided(*award.key, blame=blame)
         self._ports.watch.voided(award, code)
-        self._ports.reconsider()
+        self._ports.reconsider_soon()
+
+    def price_to_beat(self, peer: str, energy_wh: int) -> int:
+        """Return what every Reject quotes."""
+        return self.lots.quote(peer, energy_wh, self._now_ms())
+
+    def link_of(self, peer: str) -> Link | None:
+        """Return an open connection of a peer."""
+        return self.buyers.link_of(peer)
+
+    def shield(self) -> tuple[int, int] | None:
+        """Return price and end (wall ms) of the shield that is up."""
+        now_ms = self._now_ms()
+        shield = self.lots.shield(now_ms)
+        return None if shield is None else (shield.price_e4, self._ports.wall_ms() + shield.until_ms - now_ms)
 
     def award_confirmed(self, award: OpenAward, confirmed_seq: int) -> None:
         """A trade exists: it is acknowledged and delivered."""
@@ -260,7 +291,7 @@ class Desk:
         changed = self._offer is None or self._offer.code != offer.code
         self._offer = offer
         self._closed_code = ReasonCode.NONE if offer.code == ReasonCode.NO_LOT else offer.code
-        if offer.code in {ReasonCode.FAULT, ReasonCode.OFFLINE}:
+        if offer.is_failing:
             self.awards.void_all(ReasonCode.FAULT)
         elif offer.short_wh:
             self.awards.void_newest(offer.short_wh)
@@ -309,6 +340,11 @@ class Desk:
             self._push(buyer)
 
     def _push(self, buyer: Buyer) -> None:
+        now_ms = self._now_ms()
+        if now_ms < buyer.next_push_ms:
+            self._pushes.changed()
+            return
+        buyer.next_push_ms = now_ms + PUSH_INTERVAL_MS
         peer = buyer.link.peer
         own_e4 = self.lots.own_price(peer)
         buyer.link.send(self.quotation(self.next_id(), peer, buyer.need_wh, own_e4=own_e4))

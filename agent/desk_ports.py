@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from agent.awards import OpenAward
     from agent.journal import Journal
+    from agent.records import TradeKey
     from agent.reputation import ReputationBook
     from etp.auction import Award, Bid, Lot, LotClosed, Refuse
     from etp.connection import Received
@@ -39,6 +40,15 @@ class Watch(Protocol):
     def bids_refused(self, refusals: Sequence[Refuse], waited_ms: int) -> None:
         """Bids that came together were answered with BidReject, so long after they were read."""
 
+    def processed(self, bids: int, processing_ms: int) -> None:
+        """Bids were answered; the time they stood is not counted."""
+
+    def received(self, frames: int) -> None:
+        """Frames arrived."""
+
+    def unanswered(self, frames: int) -> None:
+        """Frames that wanted an answer will get none."""
+
     def awarded(self, award: Award, peers_pushed: int) -> None:
         """The auction awarded a bid."""
 
@@ -59,6 +69,18 @@ class DeskPorts(Protocol):
     @property
     def watch(self) -> Watch:
         """Who is told."""
+        ...
+
+    def wall_ms(self) -> int:
+        """Return the time of day."""
+        ...
+
+    def is_trade(self, key: TradeKey) -> bool:
+        """Whether a bid's name belongs to a trade that has not ended."""
+        ...
+
+    def reconsider_soon(self) -> None:
+        """`reconsider` once, after everything that happens now."""
         ...
 
     def now_ms(self) -> int:

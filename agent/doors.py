@@ -5,9 +5,10 @@ Without multicast a battery is still served to buyers that know its endpoint; th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Final
 
-from agent.logs import get_logger
+from agent.logs import Repeated, get_logger
 from etp.io import (
     BatteryAnnouncer,
     EtpServer,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from etp.io import ConnectionMaker, LinkHandler, PollClock
     from etp.messages import Body
 
+JOIN_AGAIN_S: Final = 30.0
 _log = get_logger("agent")
 
 
@@ -47,6 +49,7 @@ class Doors:
         self._answer = answer
         self._server = EtpServer(handler=handler, maker=maker, clock=clock)
         self._announcer: BatteryAnnouncer | None = None
+        self._wants_group = False
 
     async def open(self, network: NetworkSite, port: int, *, datagrams: bool) -> None:
         """Listen; `datagrams` False where there is no UDP. Raises ListenError."""
@@ -74,18 +77,20 @@ class Doors:
             ),
         )
         await self._announcer.start(sockets.udp)
-        if network.multicast:
-            await self._join(self._announcer)
+        self._wants_group = network.multicast
 
-    async def _join(self, announcer: BatteryAnnouncer) -> None:
-        try:
-            await announcer.join()
-        except MulticastUnavailable as error:
-            _log.warning(
-                "multicast is not available: buyers need this battery's endpoint in their files",
-                battery=self._name,
-                reason=str(error),
-            )
+    async def announce(self) -> None:
+        """Join the multicast group, again and again until the network has it."""
+        trouble = Repeated(_log, "multicast is not available: buyers need this battery's endpoint in their files")
+        while self._announcer is not None and self._wants_group:
+            try:
+                await self._announcer.join()
+            except MulticastUnavailable as error:
+                trouble.failed(battery=self._name, reason=str(error))
+                await asyncio.sleep(JOIN_AGAIN_S)
+            else:
+                trouble.recovered(battery=self._name)
+                return
 
     def admit(self, policy: AuthPolicy) -> None:
         """Judge new connections by this policy; signed conversations under another one end."""

@@ -4,6 +4,7 @@ AgentError
   +- ControlError         the control socket cannot be opened, or the other side of it is not what it should be
   |    +- NoAgentError    nobody listens on the control socket
   +- CommandRefusedError  a command over the control socket is not carried out; the text is for the person who sent it
+  +- OrphanedBatteryError the journal owes something to a battery that the site file no longer names
   +- LogSettingError      a log level or format that does not exist
 
 Errors of the site file stand in `agent.config`, those of the journal in `agent.journal_errors`.
@@ -32,6 +33,10 @@ class NoAgentError(ControlError):
 
 class CommandRefusedError(AgentError):
     """A command that the site will not carry out, with the reason."""
+
+
+class OrphanedBatteryError(AgentError):
+    """A battery with open trades or under our command is gone from the site file."""
 
 
 class LogSettingError(AgentError):

@@ -17,6 +17,7 @@ from agent.books import books_of, restart_voids
 from agent.books_codec import checkpoint
 from agent.books_types import Books
 from agent.control import ControlServer
+from agent.errors import OrphanedBatteryError
 from agent.events import EventHub
 from agent.journal import Journal
 from agent.journal_errors import JournalBusy, JournalError
@@ -28,7 +29,6 @@ from agent.site_control import OwnerDesk
 from agent.storefront import Storefront
 from agent.supervisor import NEVER, Supervisor
 from etp.io.pollclock import PollClock
-from etp.messages import ReasonCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,6 +78,7 @@ class Gateway:
         """Open everything and sell. Raises JournalBusy, ListenError or ControlError with what to do about it."""
         journal, books = await self._open_books()
         self._journal = journal
+        self._refuse_orphans(books)
         clock = PollClock(asyncio.get_running_loop(), ticking=self._around.loop_blocks)
         for battery_site in self.site.batteries:
             front = Storefront(
@@ -105,6 +106,7 @@ class Gateway:
             self._supervisor.start(f"{front.name}.battery", front.battery.run)
             self._supervisor.start(f"{front.name}.delivery", front.delivery.run)
             self._supervisor.start(f"{front.name}.reports", front.seller.report)
+            self._supervisor.start(f"{front.name}.announcer", front.doors.announce, may_end=True)
         self._supervisor.start("metrics", self._publish_metrics)
         self._supervisor.start("clock", self._watch_clock)
         self._supervisor.start("journal check", journal.check, policy=NEVER, may_end=True)
@@ -129,14 +131,24 @@ class Gateway:
 
     async def _release(self, reason: str) -> list[str]:
         """Sell nothing more, end what is under delivery, and let go of the batteries."""
-        for front in self.fronts.values():
-            front.seller.block("stopping", reason)
-        reports = await asyncio.gather(
-            *(front.delivery.stop_all(ReasonCode.WITHDRAWN, reason) for front in self.fronts.values())
-        )
+        reports = await asyncio.gather(*(front.seller.wind_down(reason) for front in self.fronts.values()))
         return [
-            f"{name}: {report.reason}" for name, report in zip(self.fronts, reports, strict=True) if not report.released
+            f"{name}: {report.reason or 'not released'}"
+            for (name, front), report in zip(self.fronts.items(), reports, strict=True)
+            if not (report.released and front.delivery.released)
         ]
+
+    def _refuse_orphans(self, books: dict[str, Books]) -> None:
+        """Refuse to start when the journal owes something to a battery that the site file does not know."""
+        known = {battery.name for battery in self.site.batteries}
+        for name, book in books.items():
+            if name in known or not (book.trades or book.take_over):
+                continue
+            owed = "is still taken over" if book.take_over else f"has {len(book.trades)} trades that have not ended"
+            raise OrphanedBatteryError(
+                f"{self.site.path}: battery {name!r} is gone, but the journal says that it {owed}; "
+                "put it back until that has ended"
+            )
 
     def owner_desk(self) -> OwnerDesk:
         """Return the owner's side of this agent."""

@@ -89,6 +89,12 @@ class LotKeeper:
         """Return the energy (Wh) and power (W, magnitude) of the open lot that can still be had; zeros without one."""
         return auction.open_energy(self._state), auction.open_power(self._state)
 
+    def shield(self, now_ms: int) -> Shield | None:
+        """Return the highest shield that is up."""
+        lot = self._state.lot
+        shields = self._state.shields if lot is None else lot.shields
+        return max((shield for shield in shields if now_ms < shield.until_ms), default=None)
+
     def restore_shield(self, shield: Shield) -> None:
         """Let the first lot of this run inherit the shield of a lot of the last."""
         self._shield = shield
@@ -120,6 +126,9 @@ class LotKeeper:
     def offer(self, offer: Offer, terms: Terms) -> None:
         """Bring the lot in line with what may be sold now: open, shrink, retune or withdraw it."""
         now_ms = self._now_ms()
+        least_w = offer.min_power_w or (self._terms.min_power_w if self._terms else 0)
+        if terms.min_power_w != least_w:
+            terms = replace(terms, min_power_w=least_w)
         if terms != self._terms:
             self._terms = terms
             self._step(auction.Retune(terms), now_ms)
@@ -146,7 +155,7 @@ class LotKeeper:
             energy_wh=offer.lot_wh,
             power_w=offer.free_power_w,
             seed=self._seed(),
-            terms=replace(self._terms, min_power_w=offer.min_power_w),
+            terms=self._terms,
             shield=self._shield,
         )
         self._shield = None

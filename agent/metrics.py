@@ -171,9 +171,9 @@ class Metrics:
         """Return the figures of one battery (created when first asked for) and of all: count in both."""
         return self.batteries.setdefault(battery, Competition()), self.total
 
-    def bid_answered(self, processing_ms: int) -> None:
-        """Count how long a bid was worked on (the time it stood in the auction not counted)."""
-        self.bid_ms.record(processing_ms)
+    def bids_answered(self, bids: int, processing_ms: int) -> None:
+        """Count how long bids were worked on (the time they stood in the auction not counted)."""
+        self.bid_ms.record(processing_ms, bids)
 
     def summary(self) -> dict[str, Any]:
         """Return everything as JSON."""
@@ -193,7 +193,7 @@ class Metrics:
                 "unanswered": self.frames_unanswered,
                 "unanswered_share": round(unanswered, 6),
                 "target_share": UNANSWERED_TARGET,
-                "ok": unanswered < UNANSWERED_TARGET,
+                "ok": unanswered < UNANSWERED_TARGET if self.frames_received else None,
             },
         }
 

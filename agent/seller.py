@@ -7,6 +7,7 @@ buyers have been told of a failure.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
@@ -25,10 +26,12 @@ if TYPE_CHECKING:
 
     from agent.awards import OpenAward
     from agent.delivery import Delivery
+    from agent.delivery_ports import StopReport
     from agent.guardrails import Guardrails
     from agent.journal import Journal
     from agent.offer import SellingLimits
     from agent.pricing import OwnerReserve
+    from agent.records import TradeKey
     from agent.trades import Delivered
     from agent.watch import BatteryWatch
     from drivers.device import Battery, BatteryState
@@ -38,7 +41,11 @@ if TYPE_CHECKING:
     from etp.io.link import Link
 
 STATUS_EVERY_S: Final = 5.0
-_KEPT_MAX: Final = 1_024
+_SETTLE_S: Final = 2.0
+"""How long a stop waits for Confirms whose records are on their way to the disk."""
+_ENDS_MAX: Final = 1_024
+_ENDS_TOLD_MAX: Final = 32
+"""Ends told at once to a buyer that comes back: half of what its connection may hold."""
 
 
 class Seller:
@@ -68,6 +75,7 @@ class Seller:
         self.watch = watch
         self.lot_seed = lot_seed
         self.on_failure: Callable[[Body], None] = lambda _body: None
+        self.on_offer_changed: Callable[[], None] = lambda: None
         self._battery = battery
         self._pricing = pricing
         self._limits = limits
@@ -79,10 +87,21 @@ class Seller:
         self._delivery: Delivery | None = None
         self._stopped: dict[str, str] = {}
         self._failing = False
-        self._links: dict[tuple[str, int], Link] = {}
-        self._kept: OrderedDict[tuple[str, int], Body] = OrderedDict()
+        self._links: dict[TradeKey, Link] = {}
+        self._trades: dict[TradeKey, None] = {}
+        self._ends: OrderedDict[TradeKey, Body] = OrderedDict()
+        self._is_reconsidering = False
         self.offer = Offer(code=ReasonCode.OFFLINE, reason="the battery has not answered yet")
         self.desk = Desk(device_id=device_id, rule=rule, price_cap_e4=price_cap_e4, ports=self)
+
+    async def wind_down(self, reason: str) -> StopReport:
+        """Sell nothing more, let no award become a trade, end the deliveries, release the battery, and report."""
+        self.block("stopping", reason)
+        self.desk.awards.void_all(ReasonCode.WITHDRAWN)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_SETTLE_S):
+                await self.desk.awards.settled()
+        return await self.delivery.stop_all(ReasonCode.WITHDRAWN, reason)
 
     def attach(self, delivery: Delivery) -> None:
         """Take the delivery that serves this battery's trades; both know each other from here on."""
@@ -147,8 +166,29 @@ class Seller:
             smallest_need_wh=self.desk.buyers.smallest_regular_need_wh(self.reputation, self.now_ms()),
             now_ms=self.now_ms(),
         )
+        before = self.desk.lots.open_lot()
         self.desk.present(self.offer, self.terms())
+        if self.desk.lots.open_lot() != before:
+            self.on_offer_changed()
         self._tell_of_failure()
+
+    def reconsider_soon(self) -> None:
+        """`reconsider` once, after everything that happens now."""
+        if not self._is_reconsidering:
+            self._is_reconsidering = True
+            asyncio.get_running_loop().call_soon(self._reconsider_now)
+
+    def _reconsider_now(self) -> None:
+        self._is_reconsidering = False
+        self.reconsider()
+
+    def wall_ms(self) -> int:
+        """Return the time of day."""
+        return self._wall_ms()
+
+    def is_trade(self, key: TradeKey) -> bool:
+        """Whether a bid's name belongs to a trade that has not ended."""
+        return key in self._trades
 
     def blamed(self, buyer: str) -> None:
         """A buyer let an award or a standing bid lapse."""
@@ -169,6 +209,7 @@ class Seller:
         )
         self._links[trade.key] = award.link
         self.delivery.start(trade)
+        self._trades[trade.key] = None
         self._acknowledge(award.link, trade.bid_id, 0)
         self.reputation.confirmed(deal.buyer, self.now_ms())
         self._journal_reputation(deal.buyer)
@@ -186,25 +227,34 @@ class Seller:
                 self._links[trade.key] = link
                 self._acknowledge(link, trade.bid_id, active.delivered_wh)
             return same
-        return False
+        end = self._ends.get((received.peer, received.body.message_id))
+        if end is not None:
+            link.send(end)
+        return end is not None
 
-    def keep_for(self, peer: str, body: Body) -> None:
-        """Keep the end of a trade or award for a signed buyer who is away; the oldest of too many are dropped."""
-        self._kept[peer, body.message_id] = body
-        if len(self._kept) > _KEPT_MAX:
-            self._kept.popitem(last=False)
+    def remember_trade(self, key: TradeKey) -> None:
+        """Take on a trade of an earlier start: its name is taken until it ends."""
+        self._trades[key] = None
+
+    def remember_end(self, peer: str, end: Body) -> None:
+        """Keep how a signed buyer's trade or award ended, until it says that it knows; the oldest make room."""
+        self._ends[peer, end.message_id] = end
+        if len(self._ends) > _ENDS_MAX:
+            self._ends.popitem(last=False)
 
     def returned(self, link: Link) -> None:
-        """A buyer registered: tell it what ended while it was away."""
-        for key in [key for key in self._kept if key[0] == link.peer]:
-            link.send(self._kept.pop(key))
+        """A buyer registered: tell it what ended and what it has not said it knows."""
+        for end in [end for (peer, _), end in self._ends.items() if peer == link.peer][-_ENDS_TOLD_MAX:]:
+            link.send(end)
 
     def answer_datagram(self, query: Body, _source: Endpoint) -> Body:
         """Return the answer to a Query that came as a datagram."""
         return self.desk.quotation(query.message_id, "", query.energy_wh)
 
     def stop(self, peer: str, bid_id: int) -> None:
-        """The buyer ends its delivery: it pays what was delivered."""
+        """The buyer ends its delivery (it pays what was delivered), or says that it knows of an end."""
+        if self._ends.pop((peer, bid_id), None) is not None:
+            return
         self.delivery.stop(peer, bid_id, ReasonCode.NONE, "stopped by the buyer")
 
     # DeliveryListener
@@ -223,10 +273,11 @@ class Seller:
         ended = Body.terminate(trade.bid_id, self.device_id, code=delivered.code, delivered_wh=delivered.delivered_wh)
         link = self._link_of(trade)
         self._links.pop(trade.key, None)
+        self._trades.pop(trade.key, None)
+        if trade.signer is not None:
+            self.remember_end(trade.peer, ended)
         if link is not None:
             link.send(ended)
-        elif trade.signer is not None:
-            self.keep_for(trade.peer, ended)
         self.watch.delivery_ended(delivered)
         self.reconsider()
 
@@ -302,7 +353,7 @@ class Seller:
 
     def _tell_of_failure(self) -> None:
         """DeviceFailure goes out once when a fault or loss begins (ETP section 7)."""
-        failing = self.offer.code in {ReasonCode.FAULT, ReasonCode.OFFLINE}
+        failing = self.offer.is_failing
         if failing == self._failing:
             return
         self._failing = failing

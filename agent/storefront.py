@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from agent.delivery import Delivery
@@ -108,10 +109,11 @@ class Storefront:
             self.name, handler=self.seller.desk, maker=maker, clock=poll_clock, answer=self.seller.answer_datagram
         )
         self.seller.on_failure = self.doors.multicast
+        self.seller.on_offer_changed = self.doors.changed
 
     def trust_clock(self, *, trusted: bool) -> None:
         """Serve signed buyers only while the time of day can be trusted; unsigned selling goes on (architecture 3)."""
-        self.doors.admit(self._policy if trusted else AuthPolicy(peers="open", trusted=frozenset()))
+        self.doors.admit(self._policy if trusted else replace(self._policy, trusted=frozenset()))
         if trusted:
             self.seller.unblock(CLOCK)
         elif self._policy.peers == "signed":
@@ -140,7 +142,9 @@ class Storefront:
         for peer, bid_id in books.awards:
             if peer.startswith("key:"):
                 ended = Body.terminate(bid_id, self.seller.device_id, code=ReasonCode.NOT_CONFIRMED, delivered_wh=0)
-                self.seller.keep_for(peer, ended)
+                self.seller.remember_end(peer, ended)
+        for key in books.trades:
+            self.seller.remember_trade(key)
         for trade in books.trades.values():
             self._keep_taken(trade.deal, now_ms)
         self.delivery.reconcile(books)

@@ -85,9 +85,17 @@ class BatteryWatch:
                 fields = {"peer": peer, "bid_id": bid_id, "code": int(code), "beat_e4": beat_e4}
                 self._tell("bid_refused", {**fields, "waited_ms": waited_ms})
 
-    def processed(self, processing_ms: int) -> None:
-        """A bid was answered; the time it stood is not counted."""
-        self._metrics.bid_answered(processing_ms)
+    def processed(self, bids: int, processing_ms: int) -> None:
+        """Bids were answered; the time they stood is not counted."""
+        self._metrics.bids_answered(bids, processing_ms)
+
+    def received(self, frames: int) -> None:
+        """Frames arrived."""
+        self._metrics.frames_received += frames
+
+    def unanswered(self, frames: int) -> None:
+        """Frames that wanted an answer will get none."""
+        self._metrics.frames_unanswered += frames
 
     def awarded(self, award: Award, peers_pushed: int) -> None:
         """The auction awarded a bid."""

@@ -44,9 +44,9 @@ class LatencyHistogram:
         self.limit_ms = limit_ms
         self.buckets = [0] * len(BUCKET_MS)
 
-    def record(self, ms: int) -> None:
-        """Count one latency."""
-        self.buckets[bucket_of(ms)] += 1
+    def record(self, ms: int, count: int = 1) -> None:
+        """Count one latency, or `count` equal ones."""
+        self.buckets[bucket_of(ms)] += count
 
     @property
     def count(self) -> int:

@@ -91,7 +91,7 @@ def test_trades_without_reserve_count_in_money_only() -> None:
 def test_answers_and_silence_are_counted() -> None:
     metrics = Metrics()
     for ms in range(100):
-        metrics.bid_answered(ms)
+        metrics.bids_answered(1, ms)
     metrics.frames_received, metrics.frames_unanswered = 200, 4
     summary = metrics.summary()
     assert summary["bid_processing_ms"]["count"] == 100
