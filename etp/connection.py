@@ -64,6 +64,7 @@ class Connection:
         "close_reason",
         "counts",
         "device_id",
+        "is_calm",
         "latency",
         "remote",
         "role",
@@ -89,6 +90,8 @@ class Connection:
         self.counts = Counts()
         self.latency = LatencyBook() if latency is None else latency
         self.close_reason: str | None = None
+        self.is_calm = False
+        """Nothing came of the last read but its one event: no need to look for something to write or to close."""
         self._is_battery = role is Role.BATTERY
         self._is_strict = policy.peers == "signed"
         self._policy = policy
@@ -134,16 +137,6 @@ class Connection:
         return self._intake.memory
 
     @property
-    def has_business(self) -> bool:
-        """Whether the shell has something to write or to close, or may have: a signed peer may await our Register."""
-        return (
-            bool(self._outbox.waiting)
-            or self.close_reason is not None
-            or self._is_strict
-            or self._identity.signer is not None
-        )
-
-    @property
     def waiting(self) -> int:
         """How many frames wait to leave."""
         return len(self._outbox.waiting)
@@ -154,7 +147,9 @@ class Connection:
         if len(data) == _PLAIN_TCP_BYTES and self.close_reason is None:
             event = intake.plain_bid(data, now_ms, cause_ms)
             if event is not None:
+                self.is_calm = True
                 return [event]
+        self.is_calm = False
         if self.close_reason is not None:
             return []
         events = intake.receive(data, now_ms, cause_ms)
@@ -269,6 +264,7 @@ class Connection:
 
     def _queue(self, kind: int, cause_ms: int, frame: bytes, body: Body | None) -> None:
         """Put a frame into the outbox; one that does not fit closes the connection, and nothing is queued after it."""
+        self.is_calm = False
         if self._choked:
             return
         priority = PRIORITY[kind]

@@ -175,7 +175,7 @@ class Intake:
             or self._reader.tail
             or bid_id in known
             or bid_id in table.pinned
-            or len(known) >= table.most
+            or (len(known) >= table.most and not table.forget_oldest(now_ms))
             or not is_fit_as_it_is(bid_id, price, energy)
             or not self._rate.spend(now_ms)
         ):

@@ -57,7 +57,7 @@ class IdTable:
             del self.known[message_id]
         if message_id in self.pinned:
             return Verdict.DIFFERENT
-        if len(self.known) >= self.most and not self._forget_oldest(now_ms):
+        if len(self.known) >= self.most and not self.forget_oldest(now_ms):
             return Verdict.FULL
         return None
 
@@ -80,7 +80,7 @@ class IdTable:
         """Let an id be asked again with other bytes."""
         self.known.pop(message_id, None)
 
-    def _forget_oldest(self, now_ms: int) -> bool:
+    def forget_oldest(self, now_ms: int) -> bool:
         """Make room; what is pinned or waits for its answer stays. Return whether there is room."""
         old = (
             message_id

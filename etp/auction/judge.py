@@ -1,6 +1,6 @@
 """Whether a bid enters, and what it is told if it does not (ETP sections 5 and 6).
 
-`judge` runs once per bid and refuses most of them, so it makes nothing but the answer.
+Every bid is judged and most are refused, so judging makes nothing but the answer.
 """
 
 from __future__ import annotations
@@ -14,36 +14,46 @@ from etp.messages import ReasonCode
 from etp.units import ENERGY_STEP_WH, PRICE_TICK_E4
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from etp.auction.rule import Rule
 
 _new: Final = tuple.__new__  # of a named tuple, without a frame for its constructor
 
 
-def judge(rule: Rule, lot: OpenLot, bid: Bid, now_ms: int) -> Refuse | None:  # noqa: PLR0911 (one line a code)
+def judge(rule: Rule, lot: OpenLot, bid: Bid, now_ms: int) -> Refuse | None:
     """Return why a bid does not enter, or None. First match wins: 9, 2, 1, 8, 4, 7."""
-    peer, bid_id, price_e4, energy_wh, covered = bid
-    terms = lot.terms
-    steps = energy_wh // ENERGY_STEP_WH
-    if energy_wh % ENERGY_STEP_WH or price_e4 % PRICE_TICK_E4 or steps < 1 or price_e4 > terms.price_cap_e4:
-        return _refusal(rule, lot, bid, ReasonCode.MALFORMED, now_ms)
-    if steps > lot.left_steps or steps < lot.least_steps:
-        return _refusal(rule, lot, bid, ReasonCode.NOT_ENOUGH_ENERGY, now_ms)
-    if price_e4 < terms.reserve_e4:
-        return _refusal(rule, lot, bid, ReasonCode.PRICE_TOO_LOW, now_ms)
-    if not covered:
-        return _refusal(rule, lot, bid, ReasonCode.COVER_TOO_SMALL, now_ms)
-    beat_e4 = rule.beat_e4(lot, peer, steps)
-    lowest_e4 = floor_e4(lot, now_ms) if lot.shields else terms.reserve_e4
-    if beat_e4 < lowest_e4:  # noqa: PLR1730 - a call to max() would cost more than the comparison
-        beat_e4 = lowest_e4
-    if price_e4 < beat_e4:
-        return _new(Refuse, (peer, bid_id, 4, beat_e4, 0))
-    own = lot.book.by_peer.get(peer)
-    if own is not None and steps < own.steps:
-        return Refuse(peer, bid_id, 4, beat_e4)
-    if rule.is_full(lot, peer, steps):
-        return Refuse(peer, bid_id, 7, beat_e4)
-    return None
+    return judge_all(rule, lot, (bid,), now_ms)[0]
+
+
+def judge_all(rule: Rule, lot: OpenLot, bids: Sequence[Bid], now_ms: int) -> list[Refuse | None]:
+    """Return for each bid what `judge` says of it in this lot; the lot is looked at once for all of them."""
+    terms, left_steps, least_steps, own_bids = lot.terms, lot.left_steps, lot.least_steps, lot.book.by_peer
+    cap_e4, reserve_e4, lowest_e4 = terms.price_cap_e4, terms.reserve_e4, floor_e4(lot, now_ms)
+    price_to_beat = rule.beat_e4
+    verdicts: list[Refuse | None] = []
+    for bid in bids:
+        peer, bid_id, price_e4, energy_wh, covered = bid
+        steps = energy_wh // ENERGY_STEP_WH
+        verdict: Refuse | None = None
+        if energy_wh % ENERGY_STEP_WH or price_e4 % PRICE_TICK_E4 or steps < 1 or price_e4 > cap_e4:
+            verdict = _refusal(rule, lot, bid, ReasonCode.MALFORMED, now_ms)
+        elif steps > left_steps or steps < least_steps:
+            verdict = _refusal(rule, lot, bid, ReasonCode.NOT_ENOUGH_ENERGY, now_ms)
+        elif price_e4 < reserve_e4:
+            verdict = _refusal(rule, lot, bid, ReasonCode.PRICE_TOO_LOW, now_ms)
+        elif not covered:
+            verdict = _refusal(rule, lot, bid, ReasonCode.COVER_TOO_SMALL, now_ms)
+        else:
+            beat_e4 = price_to_beat(lot, peer, steps)
+            if beat_e4 < lowest_e4:  # noqa: PLR1730 - a call to max() would cost more than the comparison
+                beat_e4 = lowest_e4
+            if price_e4 < beat_e4 or (peer in own_bids and steps < own_bids[peer].steps):
+                verdict = _new(Refuse, (peer, bid_id, 4, beat_e4, 0))
+            elif rule.is_full(lot, peer, steps):
+                verdict = _new(Refuse, (peer, bid_id, 7, beat_e4, 0))
+        verdicts.append(verdict)
+    return verdicts
 
 
 def _refusal(rule: Rule, lot: OpenLot, bid: Bid, code: int, now_ms: int) -> Refuse:
@@ -60,14 +70,17 @@ def beat_e4(rule: Rule, lot: OpenLot, peer: str, energy_wh: int, now_ms: int) ->
     return max(rule.beat_e4(lot, peer, min(steps, lot.left_steps)), floor_e4(lot, now_ms))
 
 
-def after_refusal(lot: OpenLot, bid: Bid, refusal: Refuse) -> OpenLot:
-    """Return the lot knowing what a refusal taught."""
-    code = refusal[2]
-    if code != 4:
-        return noted(lot, bid) if code == 7 else lot
-    if bid[2] <= lot.refused.second_e4 and bid[0] in lot.bidders:
-        return lot
-    return outbid(noted(lot, bid), bid.peer, bid.price_e4)
+def after_refusals(lot: OpenLot, bids: Sequence[Bid], refusals: Sequence[Refuse]) -> OpenLot:
+    """Return the lot knowing what refusals of these bids taught; most teach nothing, and it is the same object."""
+    bidders, second_e4 = lot.bidders, lot.refused.second_e4
+    for bid, refusal in zip(bids, refusals, strict=True):
+        code = refusal[2]
+        if code == 4 and (bid[2] > second_e4 or bid[0] not in bidders):
+            lot = outbid(noted(lot, bid), bid.peer, bid.price_e4)
+            bidders, second_e4 = lot.bidders, lot.refused.second_e4
+        elif code == 7:
+            lot = noted(lot, bid)
+    return lot
 
 
 def draw(seed: bytes, peer: str, bid_id: int) -> bytes:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from etp.auction.judge import after_refusal, draw, judge
+from etp.auction.judge import after_refusals, draw, judge, judge_all
 from etp.auction.lot import (
     OpenLot,
     add_shield,
@@ -109,14 +109,12 @@ def refuse_all(auction: Auction, bids: Sequence[Bid], now_ms: int) -> tuple[Auct
     lot, rule = auction.lot, auction.rule
     if lot is None or now_ms >= lot.due_ms:
         return None
-    taught = lot
     refusals: list[Refuse] = []
-    for bid in bids:
-        refusal = judge(rule, lot, bid, now_ms)
-        if refusal is None:
+    for verdict in judge_all(rule, lot, bids, now_ms):
+        if verdict is None:
             return None
-        refusals.append(refusal)
-        taught = after_refusal(taught, bid, refusal)
+        refusals.append(verdict)
+    taught = after_refusals(lot, bids, refusals)
     return (auction if taught is lot else auction._replace(lot=taught)), refusals
 
 
@@ -179,7 +177,7 @@ def _take(auction: Auction, bid: Bid, now_ms: int, effects: list[Effect]) -> Auc
     refusal = judge(rule, lot, bid, now_ms)
     if refusal is not None:
         effects.append(refusal)
-        taught = after_refusal(lot, bid, refusal)
+        taught = after_refusals(lot, (bid,), (refusal,))
         return auction if taught is lot else auction._replace(lot=taught)
     return _enter(auction, lot, bid, now_ms, effects)
 

@@ -226,7 +226,7 @@ class Link(asyncio.Protocol):
                 self._handler.frames_received(self, received)
             finally:
                 self._corked = False
-        if connection.has_business:
+        if not connection.is_calm:
             self.flush()
         if self._tls is not None and self._tls.is_closed:
             self.close("the peer closed")
