@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from agent.reputation import ReputationBook
     from etp.io.link import Link
 
-PUSH_INTERVAL_MS: Final = 20
+PUSH_INTERVAL_S: Final = 0.020
 NEED_COUNTS_MS: Final = 60_000
 """A need shapes lots for this long after it was heard: a buyer that has what it wanted must not keep them small."""
 
@@ -32,7 +32,7 @@ class Buyer:
     key: str = ""
     need_wh: int = 0
     need_at_ms: int = 0
-    next_push_ms: int = 0
+    next_push_s: float = 0.0
 
 
 class BuyerTable:
@@ -112,7 +112,7 @@ class PushPacer:
         loop = asyncio.get_running_loop()
         now_s = loop.time()
         if now_s >= self._next_at_s:
-            self._next_at_s = now_s + PUSH_INTERVAL_MS / 1_000
+            self._next_at_s = now_s + PUSH_INTERVAL_S
             self._push_round()
         else:
             self._timer = loop.call_at(self._next_at_s, self._due)

@@ -10,7 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agent.award_book import AwardBook
-from agent.buyers import PUSH_INTERVAL_MS, Buyer, BuyerTable, PushPacer
+from agent.buyers import PUSH_INTERVAL_S, Buyer, BuyerTable, PushPacer
 from agent.lots import LotKeeper
 from etp.auction import Bid, Refuse
 from etp.messages import FIRST_BATTERY_ID, Body, MessageType, ReasonCode
@@ -250,6 +250,7 @@ class Desk:
 
     def lot_closed(self, closed: LotClosed) -> None:
         """See at once whether another lot can open."""
+        self._ports.lot_over(closed)
         self._ports.watch.lot_closed(closed)
         self._ports.reconsider_soon()
         self._pushes.changed()
@@ -340,11 +341,11 @@ class Desk:
             self._push(buyer)
 
     def _push(self, buyer: Buyer) -> None:
-        now_ms = self._now_ms()
-        if now_ms < buyer.next_push_ms:
+        now_s = asyncio.get_running_loop().time()
+        if now_s < buyer.next_push_s:
             self._pushes.changed()
             return
-        buyer.next_push_ms = now_ms + PUSH_INTERVAL_MS
+        buyer.next_push_s = now_s + PUSH_INTERVAL_S
         peer = buyer.link.peer
         own_e4 = self.lots.own_price(peer)
         buyer.link.send(self.quotation(self.next_id(), peer, buyer.need_wh, own_e4=own_e4))

@@ -87,8 +87,12 @@ class DeskPorts(Protocol):
         """Return monotonic ms of the event loop."""
         ...
 
-    def lot_id(self, energy_wh: int, power_w: int) -> int | None:
+    def lot_id(self, energy_wh: int, power_w: int, seed: bytes) -> int | None:
         """Journal a lot and return its id, the record's sequence number; None when the journal takes nothing."""
+        ...
+
+    def lot_over(self, closed: LotClosed) -> None:
+        """Journal that a lot is over."""
         ...
 
     def lot_seed(self) -> bytes:

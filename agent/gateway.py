@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
 METRICS_EVERY_S: Final = 10.0
 CLOCK_EVERY_S: Final = 10.0
+BEAT_WITHIN_S: Final = 2.0
+"""A control loop turns every 250 ms; one that has not for so long hangs."""
 _log = get_logger("agent")
 
 
@@ -66,6 +69,7 @@ class Gateway:
         self._control: ControlServer | None = None
         self.endpoints: dict[str, str] = {}
         self.is_open = False
+        self._beats: dict[str, float] = {}
 
     @property
     def journal(self) -> Journal:
@@ -89,7 +93,7 @@ class Gateway:
                 hub=self.hub,
                 metrics=self.metrics,
                 poll_clock=clock,
-                beat=self._beat,
+                beat=None if self._beat is None else partial(self._beaten, battery_site.name),
             )
             self.fronts[front.name] = front
             front.restore(books.get(front.name, Books(battery=front.name)))
@@ -206,6 +210,13 @@ class Gateway:
         """Sell nothing more; reading, reporting and releasing go on."""
         for front in self.fronts.values():
             front.seller.block("journal", str(error))
+
+    def _beaten(self, name: str) -> None:
+        """Pass the beat on while every control loop beats: one that hangs must not hide behind the others."""
+        now_s = asyncio.get_running_loop().time()
+        self._beats[name] = now_s
+        if self._beat is not None and now_s - min(self._beats.values()) < BEAT_WITHIN_S:
+            self._beat()
 
     def _stop_selling(self, reason: str) -> None:
         for front in self.fronts.values():

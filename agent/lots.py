@@ -58,7 +58,7 @@ class LotKeeper:
         *,
         rule: str,
         listener: LotListener,
-        lot_id: Callable[[int, int], int | None],
+        lot_id: Callable[[int, int, bytes], int | None],
         seed: Callable[[], bytes],
         now_ms: Callable[[], int],
     ) -> None:
@@ -147,14 +147,15 @@ class LotKeeper:
             self._step(auction.Shrink(energy_wh, power_w), now_ms)
 
     def _open(self, offer: Offer, now_ms: int) -> None:
-        lot_id = self._lot_id(offer.lot_wh, offer.free_power_w)
+        seed = self._seed()
+        lot_id = self._lot_id(offer.lot_wh, offer.free_power_w, seed)
         if lot_id is None or self._terms is None:
             return
         lot = auction.Lot(
             lot_id=lot_id,
             energy_wh=offer.lot_wh,
             power_w=offer.free_power_w,
-            seed=self._seed(),
+            seed=seed,
             terms=self._terms,
             shield=self._shield,
         )

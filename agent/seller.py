@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from agent.trades import Delivered
     from agent.watch import BatteryWatch
     from drivers.device import Battery, BatteryState
-    from etp.auction import Terms
+    from etp.auction import LotClosed, Terms
     from etp.connection import Received
     from etp.discovery import Endpoint
     from etp.io.link import Link
@@ -121,7 +121,7 @@ class Seller:
         """Return monotonic ms of the event loop."""
         return int(asyncio.get_running_loop().time() * 1_000)
 
-    def lot_id(self, energy_wh: int, power_w: int) -> int | None:
+    def lot_id(self, energy_wh: int, power_w: int, seed: bytes) -> int | None:
         """Journal a lot and return its id; None when the journal takes nothing."""
         terms = self.terms()
         record = records.lot_opened(
@@ -131,11 +131,25 @@ class Seller:
             increment_e4=terms.increment_e4,
             standing_ms=terms.standing_ms,
             rule=self.desk.lots.state.rule.name,
+            seed=seed,
         )
         try:
             return self.journal.append(self.name, Kind.LOT_OPENED, record)[0]
         except JournalError:
             return None
+
+    def lot_over(self, closed: LotClosed) -> None:
+        """Journal that a lot is over; a journal that has failed will end it at the next start."""
+        record = records.lot_closed(
+            lot_id=closed.lot_id,
+            reason=closed.reason,
+            sold_wh=closed.sold_wh,
+            bids=closed.entered,
+            distinct_bidders=closed.distinct_bidders,
+            first_acceptable_e4=closed.first_acceptable_e4,
+        )
+        with contextlib.suppress(JournalError):
+            self.journal.append(self.name, Kind.LOT_CLOSED, record)
 
     def covers(self, received: Received, energy_wh: int) -> bool:  # noqa: ARG002 - the seam for collateral
         """Every bid is covered while trades are not settled on a ledger."""

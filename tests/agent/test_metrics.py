@@ -36,7 +36,7 @@ def test_summary_of_nothing_has_no_figures_to_divide() -> None:
         "unanswered": 0,
         "unanswered_share": 0.0,
         "target_share": 0.01,
-        "ok": True,
+        "ok": None,
     }
 
 

@@ -72,8 +72,8 @@ def test_a_well_battery_offers_a_quarter_of_an_hour_at_rated_power() -> None:
         ({"grid_ok": False}, ReasonCode.FAULT),
         ({"ready": False}, ReasonCode.FAULT),
         ({"temp_max_dc": value(510)}, ReasonCode.FAULT),
-        ({"temp_max_dc": None}, ReasonCode.FAULT),
-        ({"max_discharge_w": value(0)}, ReasonCode.FAULT),
+        ({"temp_max_dc": None}, ReasonCode.OFFLINE),
+        ({"max_discharge_w": value(0)}, ReasonCode.NO_LOT),
         ({"soc_permille": value(200)}, ReasonCode.NO_LOT),
     ],
 )
