@@ -89,6 +89,30 @@ def test_the_owner_goes_before_every_other_reason() -> None:
     assert offer(broken, stopped="owner").code == ReasonCode.WITHDRAWN
 
 
+@pytest.mark.parametrize("stopped", ["", "owner"])
+def test_a_failing_battery_is_told_whatever_else_forbids_selling(stopped: str) -> None:
+    assert offer(replace(WELL, fault="contactor"), stopped=stopped).is_failing
+    assert offer(replace(WELL, connected=False), stopped=stopped).is_failing
+    assert not offer(stopped=stopped).is_failing
+    assert not offer(replace(WELL, max_discharge_w=value(0)), stopped=stopped).is_failing
+
+
+def test_what_is_promised_beyond_what_is_usable_is_short_also_while_stopped() -> None:
+    empty = replace(WELL, soc_permille=value(250))
+    assert offer(empty).usable_wh == 641
+    assert offer(empty, promises=Promises(energy_wh=1_000, power_w=1_000)).short_wh == 359
+    assert offer(empty, promises=Promises(energy_wh=1_000, power_w=1_000), stopped="owner").short_wh == 359
+    assert offer(empty, promises=Promises(energy_wh=1_000, power_w=1_000)).reason == "what is left is promised"
+
+
+def test_the_site_s_own_ratings_go_before_the_device_s() -> None:
+    made = offer(limits=replace(LIMITS, capacity_wh=10_000, max_power_w=2_000, min_power_w=300, lot_wh=900))
+    assert made.usable_wh == 600 * 10_000 * 950 // 1_000_000
+    assert (made.free_power_w, made.min_power_w, made.lot_wh) == (2_000, 300, 900)
+    too_weak = replace(LIMITS, max_power_w=200, min_power_w=300)
+    assert (offer(limits=too_weak).code, offer(limits=too_weak).reason) == (ReasonCode.NO_LOT, "no power is free")
+
+
 def test_trouble_with_deliveries_forbids_sales() -> None:
     assert offer(trouble=Obstacle(ReasonCode.FAULT, "did not follow")).reason == "did not follow"
 
