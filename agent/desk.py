@@ -55,6 +55,7 @@ class Desk:
         self._in_hand: dict[tuple[str, int], _InHand] = {}
         self._last_id = FIRST_BATTERY_ID - 1
         self._offer: Offer | None = None
+        self._is_presenting = False
         self._closed_code = int(ReasonCode.OFFLINE)
         """What every bid is refused with before the auction sees it; 0 = it sees them."""
         self._pushes = PushPacer(self._push_round)
@@ -266,7 +267,10 @@ class Desk:
             self._ports.blamed(award.deal.buyer)
         self.lots.voided(*award.key, blame=blame)
         self._ports.watch.voided(award, code)
-        self._ports.reconsider_soon()
+        if self._is_presenting:
+            self._ports.reconsider_soon()
+        else:
+            self._ports.reconsider()
 
     def price_to_beat(self, peer: str, energy_wh: int) -> int:
         """Return what every Reject quotes."""
@@ -292,10 +296,12 @@ class Desk:
         changed = self._offer is None or self._offer.code != offer.code
         self._offer = offer
         self._closed_code = ReasonCode.NONE if offer.code == ReasonCode.NO_LOT else offer.code
-        if offer.is_failing:
+        self._is_presenting = True
+        if offer.failing:
             self.awards.void_all(ReasonCode.FAULT)
         elif offer.short_wh:
             self.awards.void_newest(offer.short_wh)
+        self._is_presenting = False
         self.lots.offer(offer, terms)
         if changed:
             self._pushes.changed()

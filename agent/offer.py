@@ -55,8 +55,8 @@ class Offer:
     min_power_w: int = 0
     short_wh: int = 0
     """By how much the promises exceed what is usable."""
-    is_failing: bool = False
-    """The battery is faulty or lost, whatever else forbids selling: its buyers must be told."""
+    failing: str = ""
+    """What makes the battery faulty or lost, whatever else forbids selling: its buyers must be told."""
 
 
 def offer_of(
@@ -80,13 +80,12 @@ def offer_of(
     usable_wh, usable_full_wh = _usable(state, info, limits)
     short_wh = max(0, promises.energy_wh - usable_wh)
     obstacle = sale_obstacle(state, rules, now_ms) or trouble
-    failing = obstacle is not None and obstacle.code in {ReasonCode.FAULT, ReasonCode.OFFLINE}
+    is_failing = obstacle is not None and obstacle.code in {ReasonCode.FAULT, ReasonCode.OFFLINE}
+    failing = obstacle.reason if obstacle is not None and is_failing else ""
     if stopped:
-        return Offer(
-            code=ReasonCode.WITHDRAWN, reason=stopped, usable_wh=usable_wh, short_wh=short_wh, is_failing=failing
-        )
+        return Offer(code=ReasonCode.WITHDRAWN, reason=stopped, usable_wh=usable_wh, short_wh=short_wh, failing=failing)
     if obstacle is not None:
-        return Offer(code=obstacle.code, reason=obstacle.reason, usable_wh=usable_wh, is_failing=failing)
+        return Offer(code=obstacle.code, reason=obstacle.reason, usable_wh=usable_wh, failing=failing)
     if info is None or state.max_discharge_w is None:
         return Offer(code=ReasonCode.OFFLINE, reason="the battery has not told its ratings")
     max_power_w = info.rated_power_w if limits.max_power_w is None else limits.max_power_w

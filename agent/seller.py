@@ -367,13 +367,13 @@ class Seller:
 
     def _tell_of_failure(self) -> None:
         """DeviceFailure goes out once when a fault or loss begins (ETP section 7)."""
-        failing = self.offer.is_failing
+        failing = bool(self.offer.failing)
         if failing == self._failing:
             return
         self._failing = failing
         if self._battery.info is None:
             return
-        self.watch.alarm("battery", self.offer.reason, raised=failing)
+        self.watch.alarm("battery", self.offer.failing, raised=failing)
         if failing:
             self.desk.broadcast(lambda message_id: Body.device_failure(message_id, self.device_id))
             self.on_failure(Body.device_failure(self.desk.next_id(), self.device_id))

@@ -91,10 +91,10 @@ def test_the_owner_goes_before_every_other_reason() -> None:
 
 @pytest.mark.parametrize("stopped", ["", "owner"])
 def test_a_failing_battery_is_told_whatever_else_forbids_selling(stopped: str) -> None:
-    assert offer(replace(WELL, fault="contactor"), stopped=stopped).is_failing
-    assert offer(replace(WELL, connected=False), stopped=stopped).is_failing
-    assert not offer(stopped=stopped).is_failing
-    assert not offer(replace(WELL, max_discharge_w=value(0)), stopped=stopped).is_failing
+    assert offer(replace(WELL, fault="contactor"), stopped=stopped).failing
+    assert offer(replace(WELL, connected=False), stopped=stopped).failing
+    assert not offer(stopped=stopped).failing
+    assert not offer(replace(WELL, max_discharge_w=value(0)), stopped=stopped).failing
 
 
 def test_what_is_promised_beyond_what_is_usable_is_short_also_while_stopped() -> None:
