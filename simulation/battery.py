@@ -40,13 +40,24 @@ class Troubles:
 class Device:
     """The battery itself. `held` = it follows a setpoint; the revert timer ends that without anybody's help."""
 
-    def __init__(self, name: str, model: BatteryModel, *, counter_step_wh: int = 1) -> None:
+    def __init__(
+        self,
+        name: str,
+        model: BatteryModel,
+        *,
+        counter_step_wh: int = 1,
+        soc_step_permille: int = 1,
+        soc_bias_permille: int = 0,
+    ) -> None:
+        """`soc_bias_permille` is what its gauge adds before it cuts down to its step: 0 .. one step less 1."""
         self.name = name
         self.model = model
         self.troubles = Troubles()
         self.held = False
         self.reverts = 0
         self.counter_step_wh = counter_step_wh
+        self.soc_step_permille = soc_step_permille
+        self._soc_bias_permille = soc_bias_permille
         self._reverts_at_ms = 0
         self._at_ms = 0
 
@@ -54,6 +65,12 @@ class Device:
     def discharged_wh(self) -> int:
         """The AC discharge counter, in its steps."""
         return int(self.model.counters.ac_discharged_wh) // self.counter_step_wh * self.counter_step_wh
+
+    @property
+    def soc_permille(self) -> int:
+        """The state of charge as its gauge shows it."""
+        step = self.soc_step_permille
+        return min(1_000, (int(self.model.soc * 1_000) + self._soc_bias_permille) // step * step)
 
     def advance(self, now_ms: int) -> None:
         """Let time pass up to now, the revert timer included."""
@@ -181,10 +198,11 @@ class DeviceLink:
             dead_man_ms=DEAD_MAN_MS,
             counter_step_wh=device.counter_step_wh,
             counter_point="ac",
+            soc_step_permille=device.soc_step_permille,
         )
         limits = model.limits()
         self._state = BatteryState(
-            soc_permille=Value(int(model.soc * 1_000), now_ms),
+            soc_permille=Value(device.soc_permille, now_ms),
             power_w=Value(round(model.power_w), now_ms),
             voltage_mv=Value(round(model.voltage_v * 1_000), now_ms),
             temp_min_dc=Value(round(model.temp_c * 10), now_ms),

@@ -26,6 +26,8 @@ class Disk:
     stall_ms: float = 0.0
     """Added to every commit while the disk is busy with itself."""
     full: bool = False
+    fails_after_commit: bool = False
+    """It keeps what it is given and reports an error all the same."""
 
 
 class VirtualExecutor:
@@ -63,6 +65,8 @@ class VirtualExecutor:
         else:
             try:
                 job()
+                if self._disk.fails_after_commit:
+                    error = OSError(errno.EIO, "Input/output error")
             except Exception as caught:  # noqa: BLE001 - an executor's outermost edge: every error goes to `done`
                 error = caught
         delay_ms = self._rng.uniform(*self._disk.report_ms)

@@ -116,6 +116,16 @@ class GatewayHost:
         self.dead.append(self.process)
         self.process = self.gateway = None
 
+    async def stop(self, reason: str = "the agent stops") -> list[str]:
+        """End the process as its service manager does; return what it could not do, in words."""
+        process, gateway = self.process, self.gateway
+        if process is None or gateway is None:
+            return []
+        troubles: list[str] = await self._loop.start_in(process, gateway.stop(reason))
+        if self.process is process:
+            self.crash()  # what has stopped dies with its connections like anything else
+        return troubles
+
     def records(self) -> list[Record]:
         """Return everything the journal holds on disk."""
         return list(Journal.open_read_only(self.site.storage.journal, wall_ms=self.wall_ms).replay())

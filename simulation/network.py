@@ -189,6 +189,7 @@ class End(asyncio.Transport):
         self._paused = False
         self._closing = False
         self._lost = False
+        self.is_cut = False
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:  # noqa: ARG002
         """Set the size of the buffer beyond the window at which the protocol is asked to pause."""
@@ -229,12 +230,18 @@ class End(asyncio.Transport):
             self._closing = True
             self._finish_when_sent()
 
+    def cut(self) -> None:
+        """Let the line between the two ends go dead: both still look open, and nothing arrives any more."""
+        self.is_cut = True
+        if self.other is not None and not self.other.is_cut:
+            self.other.cut()
+
     def abort(self) -> None:
         """Break the link: both protocols lose it at once, bytes under way are gone."""
         self._closing = True
         now_s = self._network.now_s()
         self._network.call_at(now_s, self.lose, None)
-        if self.other is not None:
+        if self.other is not None and not self.is_cut:
             self._network.call_at(now_s, self.other.lose, ConnectionResetError(104, "connection reset by peer"))
 
     def lose(self, error: Exception | None) -> None:
@@ -247,7 +254,7 @@ class End(asyncio.Transport):
 
     def receive(self, data: bytes) -> None:
         """Bytes of the other end arrive."""
-        if not self._closing:
+        if not self._closing and not self.is_cut:
             run_in(self.process, self._protocol.data_received, data)
 
     def _pump(self) -> None:
@@ -277,5 +284,5 @@ class End(asyncio.Transport):
             return
         now_s = self._network.now_s()
         self._network.call_at(now_s, self.lose, None)
-        if self.other is not None:
+        if self.other is not None and not self.is_cut:
             self._network.call_at(now_s + self._network.draw_delay_s(), self.other.lose, None)
