@@ -277,6 +277,7 @@ class Book:
         trade.first_setpoint_at_ms = event["first_setpoint_at_ms"]
         trade.ended_at_ms = event["ended_at_ms"]
         trade.end_code = event["end_code"]
+        trade.end_reason = event["reason"]
         trade.delivered_wh = event["delivered_wh"]
         trade.derived = event["derived"]
         self.tally.ended(event["delivered_wh"])

@@ -113,8 +113,9 @@ def _frames_answered(evidence: Evidence) -> Iterator[str]:
     if missing >= UNANSWERED_SHARE * max(1, asked):
         yield f"{missing} of {asked} bids without an answer"
     for battery, metrics in evidence.metrics.items():
-        if not metrics["frames"]["ok"]:
-            yield f"{battery}: {metrics['frames']['unanswered']} of {metrics['frames']['received']} frames unanswered"
+        frames = metrics["frames"]
+        if frames["unanswered"] >= UNANSWERED_SHARE * max(1, frames["received"]):
+            yield f"{battery}: {frames['unanswered']} of {frames['received']} frames unanswered"
 
 
 def _everything_seen(evidence: Evidence) -> Iterator[str]:

@@ -24,5 +24,9 @@ def trade_line(trade: Trade) -> str:
     return (
         f"  {trade.battery:<6} to {trade.aggregator:<6} {trade.price_e4 / 10_000:6.2f} c/kWh"
         f"  reserve {over_reserve:+.2f}  first bid {over_first:+.2f}  {trade.bidders} bidders"
-        f"  {trade.delivered_wh} Wh, counter {trade.metered_wh or 0:.1f}, code {trade.end_code}"
+        f"  {trade.delivered_wh} Wh, counter {trade.metered_wh or 0:.1f}, {_end(trade)}"
     )
+
+
+def _end(trade: Trade) -> str:
+    return "complete" if trade.end_code == 0 else f"ended with code {trade.end_code}: {trade.end_reason}"

@@ -56,6 +56,7 @@ class Trade:
     first_setpoint_at_ms: int | None = None
     ended_at_ms: int | None = None
     end_code: int | None = None
+    end_reason: str = ""
     delivered_wh: int | None = None
     derived: bool | None = None
     metered_wh: float | None = None

@@ -119,7 +119,7 @@ class Group:
 FORECAST_STEP_S: Final = 4.0
 _PRICES: Final = (38.0, 40.0, 43.0, 45.0, 42.0, 39.0, 37.0, 36.0)
 _BOLD: Final = tuple(price_c + 1.0 for price_c in _PRICES)
-_MODEST: Final = tuple(price_c - 2.5 for price_c in _PRICES)
+_MODEST: Final = tuple(price_c - 1.0 for price_c in _PRICES)
 
 SITES: Final = (
     SiteScene(
@@ -154,7 +154,7 @@ SITES: Final = (
     ),
 )
 BUYERS: Final = (
-    BuyerScene(name="amber", strategy="truthful", forecast_c=_PRICES, spread_c=3.0),
+    BuyerScene(name="amber", strategy="truthful", forecast_c=_MODEST, spread_c=3.0),
     BuyerScene(name="boreas", strategy="zip", forecast_c=_PRICES, spread_c=3.0),
     BuyerScene(name="citron", strategy="equilibrium", forecast_c=_BOLD, spread_c=3.0),
     BuyerScene(name="delta", strategy="aggressive", forecast_c=_MODEST, spread_c=3.0, parameters={"edge_c": 0.6}),

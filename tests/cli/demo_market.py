@@ -83,7 +83,7 @@ def deliver(book: Book, site: str = "home", *, bid_id: int = BID, metered_wh: fl
     book.truth(site, START_MS, truth(1_000.0))
     book.agent_event(site, event("delivery_started", **begun))
     book.truth(site, START_MS + 3_000, truth(1_000.0 + metered_wh / 2))
-    ended = {"ended_at_ms": START_MS + 6_000, "end_code": code, "delivered_wh": 500, "derived": False}
+    ended = {"ended_at_ms": START_MS + 6_000, "end_code": code, "reason": "", "delivered_wh": 500, "derived": False}
     book.agent_event(site, event("delivery_ended", **begun, **ended))
     book.buyer_line("amber", {"event": "ended", "at_ms": 1, "bid_id": bid_id, "delivered_wh": 500})
     book.truth(site, START_MS + 6_050, truth(1_000.0 + metered_wh))

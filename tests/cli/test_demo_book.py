@@ -89,7 +89,14 @@ def test_a_lot_that_opened_before_anybody_listened_is_known_from_the_first_look(
 def test_a_trade_that_was_never_commanded_received_nothing() -> None:
     book = new_book()
     sell(book)
-    ended = {"first_setpoint_at_ms": None, "ended_at_ms": 1, "end_code": 11, "delivered_wh": 0, "derived": False}
+    ended = {
+        "first_setpoint_at_ms": None,
+        "ended_at_ms": 1,
+        "end_code": 11,
+        "reason": "a fault",
+        "delivered_wh": 0,
+        "derived": False,
+    }
     book.agent_event("home", event("delivery_ended", **deal(), **ended))
     assert only_trade(book).metered_wh == 0.0
     assert book.is_settled

@@ -49,7 +49,7 @@ BREAKS: list[tuple[str, Callable[[Evidence], object]]] = [
     ("every_accept_ended", lambda evidence: evidence.sites[0].accepts.add(("conn:4", 9))),
     ("frames_unanswered_below_1_percent", lambda evidence: setattr(evidence, "bids_waiting", 1)),
     ("frames_unanswered_below_1_percent", lambda evidence: setattr(evidence.buyers[2], "unanswered", 1)),
-    ("frames_unanswered_below_1_percent", lambda evidence: _metrics(evidence, "frames", ok=False)),
+    ("frames_unanswered_below_1_percent", lambda evidence: _metrics(evidence, "frames", unanswered=1)),
     ("all_events_seen", lambda evidence: setattr(evidence.sites[1], "events_lost", 1)),
     ("all_events_seen", lambda evidence: evidence.metrics.pop("school")),
     ("trades_as_asked", lambda evidence: setattr(evidence, "wanted", 2)),

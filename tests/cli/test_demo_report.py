@@ -82,4 +82,6 @@ def test_trades_and_alarms_are_told_as_lines() -> None:
     (trade,) = book.trades.values()
     assert told == [trade_line(trade), "home: alarm battery: no answer"]
     assert "amber" in told[0]
-    assert "counter 500.4" in told[0]
+    assert "counter 500.4, complete" in told[0]
+    trade.end_code, trade.end_reason = 3, "no answer"
+    assert trade_line(trade).endswith("ended with code 3: no answer")
