@@ -203,6 +203,18 @@ class World:
         self.boot()
         await self.start()
 
+    async def crash(self) -> None:
+        """End the agent without a word to disk, battery or buyers, and start another."""
+        self.gateway.journal.abandon()
+        await self.gateway._supervisor.close()
+        self.seller.desk.close()
+        self.network._listeners.clear()
+        for end in self.network.open_ends():
+            end.abort()
+        await asyncio.sleep(0.01)
+        self.boot()
+        await self.start()
+
     @property
     def front(self) -> Storefront:
         return self.gateway.fronts["battery-1"]
