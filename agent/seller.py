@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
 from agent import energy, records
 from agent.desk import Desk
 from agent.desk_ports import BatteryView
+from agent.ends import Ends
 from agent.journal_errors import JournalError
 from agent.offer import Offer, Promises, offer_of
 from agent.records import Kind
@@ -43,9 +43,6 @@ if TYPE_CHECKING:
 STATUS_EVERY_S: Final = 5.0
 _SETTLE_S: Final = 2.0
 """How long a stop waits for Confirms whose records are on their way to the disk."""
-_ENDS_MAX: Final = 1_024
-_ENDS_TOLD_MAX: Final = 32
-"""Ends told at once to a buyer that comes back: half of what its connection may hold."""
 
 
 class Seller:
@@ -89,7 +86,7 @@ class Seller:
         self._failing = False
         self._links: dict[TradeKey, Link] = {}
         self._trades: dict[TradeKey, None] = {}
-        self._ends: OrderedDict[TradeKey, Body] = OrderedDict()
+        self.ends = Ends()
         self._is_reconsidering = False
         self.offer = Offer(code=ReasonCode.OFFLINE, reason="the battery has not answered yet")
         self.desk = Desk(device_id=device_id, rule=rule, price_cap_e4=price_cap_e4, ports=self)
@@ -241,7 +238,7 @@ class Seller:
                 self._links[trade.key] = link
                 self._acknowledge(link, trade.bid_id, active.delivered_wh)
             return same
-        end = self._ends.get((received.peer, received.body.message_id))
+        end = self.ends.get((received.peer, received.body.message_id))
         if end is not None:
             link.send(end)
         return end is not None
@@ -250,15 +247,9 @@ class Seller:
         """Take on a trade of an earlier start: its name is taken until it ends."""
         self._trades[key] = None
 
-    def remember_end(self, peer: str, end: Body) -> None:
-        """Keep how a signed buyer's trade or award ended, until it says that it knows; the oldest make room."""
-        self._ends[peer, end.message_id] = end
-        if len(self._ends) > _ENDS_MAX:
-            self._ends.popitem(last=False)
-
     def returned(self, link: Link) -> None:
         """A buyer registered: tell it what ended and what it has not said it knows."""
-        for end in [end for (peer, _), end in self._ends.items() if peer == link.peer][-_ENDS_TOLD_MAX:]:
+        for end in self.ends.of(link.peer):
             link.send(end)
 
     def answer_datagram(self, query: Body, _source: Endpoint) -> Body:
@@ -267,7 +258,7 @@ class Seller:
 
     def stop(self, peer: str, bid_id: int) -> None:
         """The buyer ends its delivery (it pays what was delivered), or says that it knows of an end."""
-        if self._ends.pop((peer, bid_id), None) is not None:
+        if self.ends.known((peer, bid_id)):
             return
         self.delivery.stop(peer, bid_id, ReasonCode.NONE, "stopped by the buyer")
 
@@ -289,7 +280,7 @@ class Seller:
         self._links.pop(trade.key, None)
         self._trades.pop(trade.key, None)
         if trade.signer is not None:
-            self.remember_end(trade.peer, ended)
+            self.ends.remember(trade.peer, ended)
         if link is not None:
             link.send(ended)
         self.watch.delivery_ended(delivered)

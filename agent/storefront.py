@@ -142,7 +142,7 @@ class Storefront:
         for peer, bid_id in books.awards:
             if peer.startswith("key:"):
                 ended = Body.terminate(bid_id, self.seller.device_id, code=ReasonCode.NOT_CONFIRMED, delivered_wh=0)
-                self.seller.remember_end(peer, ended)
+                self.seller.ends.remember(peer, ended)
         for key in books.trades:
             self.seller.remember_trade(key)
         for trade in books.trades.values():
