@@ -141,7 +141,10 @@ class Book:
         if (lot := mine["lot"]) is not None:
             if (battery, lot["lot_id"]) not in self.lots:
                 self._lot_opened(seen, {**lot, "at_ms": site["at_ms"]})
-            self.lots[battery, lot["lot_id"]].beat_e4 = lot["price_to_beat_e4"]
+            known = self.lots[battery, lot["lot_id"]]
+            known.beat_e4 = lot["price_to_beat_e4"]
+            if not known.bids:  # the owner's price may change as long as nobody has bid
+                known.reserve_e4 = lot["reserve_e4"]
         self.on_change()
 
     # what batteries tell

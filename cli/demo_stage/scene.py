@@ -28,8 +28,8 @@ class SiteScene:
     sun_w: int
     lot_kwh: float
     floor_percent: int
-    reserve_c: float | None = None
-    tiers: tuple[tuple[int, float], ...] = ()
+    tiers: tuple[tuple[int, float], ...]
+    """From this state of charge (%) upwards, this reserve (c/kWh)."""
 
     def battery_command(self, *, port: int, seed: int) -> list[str]:
         """Return the command of its simulated battery; `port` 0 = any free one."""
@@ -66,8 +66,6 @@ class SiteScene:
             f"lot_kwh = {self.lot_kwh}",
             f"floor_percent = {self.floor_percent}",
         ]
-        if self.reserve_c is not None:
-            lines.append(f"reserve_c_per_kwh = {self.reserve_c}")
         for soc_percent, price_c in self.tiers:
             lines += ["[[battery.reserve.tiers]]", f"from_soc_percent = {soc_percent}", f"c_per_kwh = {price_c}"]
         return "\n".join(lines) + "\n"
@@ -117,6 +115,8 @@ class Group:
 
 
 FORECAST_STEP_S: Final = 4.0
+_KEEP_C: Final = 70.0
+"""A reserve that nobody pays: below some charge a site waits for the sun, rather than sell what is left in crumbs."""
 _PRICES: Final = (38.0, 40.0, 43.0, 45.0, 42.0, 39.0, 37.0, 36.0)
 _BOLD: Final = tuple(price_c + 1.0 for price_c in _PRICES)
 _MODEST: Final = tuple(price_c - 1.0 for price_c in _PRICES)
@@ -127,30 +127,30 @@ SITES: Final = (
         capacity_wh=13_500,
         power_w=5_000,
         soc_percent=86,
-        sun_w=2_500,
+        sun_w=4_000,
         lot_kwh=0.6,
         floor_percent=20,
-        reserve_c=30.0,
+        tiers=((45, 30.0), (40, _KEEP_C)),
     ),
     SiteScene(
         name="farm",
         capacity_wh=20_000,
         power_w=7_500,
         soc_percent=78,
-        sun_w=4_000,
+        sun_w=6_000,
         lot_kwh=0.9,
         floor_percent=15,
-        tiers=((75, 27.0), (60, 30.0), (40, 33.0)),
+        tiers=((75, 27.0), (60, 30.0), (45, 33.0), (40, _KEEP_C)),
     ),
     SiteScene(
         name="school",
         capacity_wh=10_000,
         power_w=4_000,
-        soc_percent=93,
-        sun_w=2_000,
+        soc_percent=88,
+        sun_w=3_000,
         lot_kwh=0.5,
         floor_percent=30,
-        reserve_c=32.0,
+        tiers=((55, 32.0), (50, _KEEP_C)),
     ),
 )
 BUYERS: Final = (
