@@ -24,6 +24,8 @@ POLL_S: Final = 1.0
 _ANSWER_S: Final = (0.005, 0.030)
 _TIMEOUT_S: Final = 1.0
 _STATE_AGE_MS: Final = 2_500
+_SEEN_MS: Final = 5_000
+"""A change of what the battery does by itself that is younger cannot be known to an agent that polls and averages."""
 
 
 @dataclass(slots=True)
@@ -58,6 +60,12 @@ class Device:
         self.counter_step_wh = counter_step_wh
         self.soc_step_permille = soc_step_permille
         self._soc_bias_permille = soc_bias_permille
+        self.own_discharged_wh = 0.0
+        """What it has discharged of its own accord, and would have without anybody who commands it."""
+        self.silent_at_ms = 0
+        """When its line last was, or ceased to be, silent."""
+        self._own_since_ms = 0
+        self._baseline_w = 0.0
         self._reverts_at_ms = 0
         self._at_ms = 0
 
@@ -83,6 +91,9 @@ class Device:
     def hold(self, power_w: int, now_ms: int) -> None:
         """Follow a setpoint until the revert timer ends."""
         self.advance(now_ms)
+        if not self.held:
+            known = now_ms - self._own_since_ms >= _SEEN_MS
+            self._baseline_w = max(0.0, -self.model.own_power_w) if known else 0.0
         self.held = True
         self._reverts_at_ms = now_ms + DEAD_MAN_MS
         self.model.target_w = 0.0 if self.troubles.deaf else float(power_w)
@@ -98,17 +109,30 @@ class Device:
         self.held = False
         self.model.target_w = None
 
+    def live(self, own_power_w: int, now_ms: int) -> None:
+        """Do something else of its own accord from now on (positive = charging)."""
+        self.advance(now_ms)
+        self.model.own_power_w = float(own_power_w)
+        self._own_since_ms = now_ms
+
     def _step_to(self, now_ms: int) -> None:
-        self.model.step(max(0, now_ms - self._at_ms))
+        took_ms = max(0, now_ms - self._at_ms)
+        counter_wh = self.model.counters.ac_discharged_wh
+        self.model.step(took_ms)
+        own_w = self._baseline_w if self.held else max(0.0, -self.model.own_power_w)
+        own_wh = own_w * took_ms * self.model.config.time_lapse / 3_600_000
+        self.own_discharged_wh += min(own_wh, self.model.counters.ac_discharged_wh - counter_wh)
         self._at_ms = max(self._at_ms, now_ms)
 
 
 class DeviceLink:
     """Implements `drivers.device.Battery` on a `Device`."""
 
-    def __init__(self, device: Device, rng: random.Random) -> None:
+    def __init__(self, device: Device, rng: random.Random, *, idle_poll_s: float = POLL_S) -> None:
+        """`idle_poll_s` is the time between polls while nobody commands the device."""
         self._device = device
         self._rng = rng
+        self._idle_poll_s = idle_poll_s
         self._state = BatteryState()
         self._callbacks: list[Callable[[BatteryState], None]] = []
         self._commanded = False
@@ -122,7 +146,11 @@ class DeviceLink:
     @property
     def state(self) -> BatteryState:
         """Return what the last polls told, stale values left out."""
-        return self._state.fresh(_now_ms(), _STATE_AGE_MS)
+        state = self._state
+        now_ms = _now_ms()
+        if state.answered_at_ms is not None and now_ms - state.answered_at_ms <= _STATE_AGE_MS:
+            return state  # all of it was read at once
+        return state.fresh(now_ms, _STATE_AGE_MS)
 
     def on_change(self, callback: Callable[[BatteryState], None]) -> None:
         """Call after each poll, answered or not."""
@@ -138,7 +166,7 @@ class DeviceLink:
             state = self.state
             for callback in self._callbacks:
                 callback(state)
-            await asyncio.sleep(POLL_S)
+            await asyncio.sleep(POLL_S if self._commanded else self._idle_poll_s)
 
     async def prepare(self) -> TakeOver:
         """Read what there is to give back."""
@@ -189,17 +217,7 @@ class DeviceLink:
     def _read(self) -> None:
         device, model, now_ms = self._device, self._device.model, _now_ms()
         device.advance(now_ms)
-        config = model.config
-        self.info = BatteryInfo(
-            family="simulated",
-            rated_power_w=config.rated_power_w,
-            capacity_wh=config.capacity_wh,
-            min_power_w=config.rated_power_w // 100,
-            dead_man_ms=DEAD_MAN_MS,
-            counter_step_wh=device.counter_step_wh,
-            counter_point="ac",
-            soc_step_permille=device.soc_step_permille,
-        )
+        self.info = self.info or _info_of(device)
         limits = model.limits()
         self._state = BatteryState(
             soc_permille=Value(device.soc_permille, now_ms),
@@ -217,6 +235,20 @@ class DeviceLink:
             status_at_ms=now_ms,
             answered_at_ms=now_ms,
         )
+
+
+def _info_of(device: Device) -> BatteryInfo:
+    config = device.model.config
+    return BatteryInfo(
+        family="simulated",
+        rated_power_w=config.rated_power_w,
+        capacity_wh=config.capacity_wh,
+        min_power_w=config.rated_power_w // 100,
+        dead_man_ms=DEAD_MAN_MS,
+        counter_step_wh=device.counter_step_wh,
+        counter_point="ac",
+        soc_step_permille=device.soc_step_permille,
+    )
 
 
 def _now_ms() -> int:

@@ -1,8 +1,10 @@
 """What goes wrong, when, and for how long: a schedule drawn from the seed before the run begins.
 
-Kinds: the device falls silent, reports a fault, gets hot, or acknowledges without following; the disk stalls; links are
-reset; the air gets bad (delays and stalls on every link); a gateway or a buyer loses power. Apart from the schedule a
-gateway loses power between an Accept and its Confirm with a given chance.
+Kinds: the device falls silent, reports a fault, gets hot, or acknowledges without following; its owner's house draws
+power from it; the disk stalls, is full until the operator has made room and restarts, or reports an error for what it
+has kept; links are reset; the air gets bad (delays and stalls on every link); a gateway or a buyer loses power; the
+operator stops a gateway in the middle of a trade and starts it anew. Apart from the schedule a gateway loses power
+between an Accept and its Confirm with a given chance.
 """
 
 from __future__ import annotations
@@ -32,10 +34,14 @@ class FaultRates:
     fault: float = 1.0
     hot: float = 0.5
     deaf: float = 0.5
+    house: float = 1.5
     disk_stall: float = 1.0
+    disk_full: float = 0.2
+    commit_then_error: float = 0.4
     reset: float = 6.0
     weather: float = 1.0
     gateway_crash: float = 0.5
+    graceful_stop: float = 0.6
     buyer_crash: float = 1.0
     owner_stop: float = 0.5
     crash_at_accept: float = 0.01
@@ -46,10 +52,14 @@ _LASTS_MS: Final = {
     "fault": (2_000, 120_000),
     "hot": (5_000, 120_000),
     "deaf": (5_000, 60_000),
+    "house": (20_000, 240_000),
     "disk_stall": (500, 5_000),
+    "disk_full": (1_000, 60_000),
+    "commit_then_error": (200, 3_000),
     "reset": (0, 0),
     "weather": (5_000, 60_000),
     "gateway_crash": (200, 60_000),
+    "graceful_stop": (200, 30_000),
     "buyer_crash": (200, 60_000),
     "owner_stop": (5_000, 120_000),
 }

@@ -9,8 +9,9 @@ from agent.books import books_of
 from agent.records import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from agent.books_types import Books
     from agent.records import Record, TradeKey
     from agent.storefront import Storefront
     from simulation.battery import Device
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 ANSWER_MS: Final = 500
 HELD_IDLE_MS: Final = 15_000
 """A battery may be held without a trade only while its release is on the way: retries of a silent line included."""
+STOP_MS: Final = 25_000
+"""10 s for the battery's release, 10 s for the journal, and the last words of the links."""
 UNWATCHED_MS: Final = 15_000
 """After a silence or a crash the battery may have run on until its revert timer: the next reading tells."""
 _FLOW_SLACK_MS: Final = 3_000
@@ -89,9 +92,28 @@ class DeviceWatch:
             raise Breach("the floor is never crossed", f"{device.name} at {device.model.soc * 1_000:.1f} permille")
 
 
-def check_lots(records: Iterable[Record]) -> None:
-    """Over the journal: what a lot sold fits into it, and a trade is confirmed once."""
-    lots: dict[tuple[str, int], int] = {}
+def check_stop(
+    front: Storefront, device: Device, *, troubles: Sequence[str], books: Books | None, was_silent: bool, took_ms: int
+) -> None:
+    """When a process has stopped: what its device was told, and what the journal owes (None = it had failed)."""
+    name = device.name
+    if took_ms > STOP_MS:
+        raise Breach("a stop ends", f"{name}: took {took_ms} ms")
+    admits = any(trouble.startswith(f"{name}:") for trouble in troubles)
+    if device.held and not admits:
+        raise Breach("a stop leaves the battery released, or says that it could not", f"{name}: {list(troubles)}")
+    if was_silent:
+        return
+    if device.held or admits or not front.delivery.released:
+        raise Breach("a stop leaves a reachable battery released", f"{name}: {list(troubles)}")
+    if books is not None and (books.awards or books.trades or books.take_over):
+        what = f"{len(books.awards)} awards, {len(books.trades)} trades, take-over {books.take_over}"
+        raise Breach("a stop ends what is open", f"{name}: {what}")
+
+
+def check_lots(records: Iterable[Record], opened: Mapping[tuple[str, int], int]) -> None:
+    """Over the journal: what a lot sold fits into it (`opened`: as told), and a trade is confirmed once."""
+    lots = dict(opened)
     sold: dict[tuple[str, int], int] = {}
     confirmed: set[tuple[str, int]] = set()
     for record in records:
@@ -118,8 +140,11 @@ def check_survival(records: Sequence[Record], acknowledged: Iterable[tuple[str, 
             raise Breach("a confirmed trade survives any crash", f"bid {key[1]} of {key[0]} at {battery} is gone")
 
 
-def check_end(records: Sequence[Record], counters_wh: dict[str, int]) -> None:
-    """When everybody has gone quiet: every award ended, every trade too, and nothing was billed that did not flow."""
+def check_end(records: Sequence[Record], sold_wh: Mapping[str, float], told_wh: Mapping[str, int]) -> None:
+    """When everybody has gone quiet: every award ended, every trade too, and nothing was billed that did not flow.
+
+    `sold_wh` is what left each battery less what its owner's house took, `told_wh` what its buyers were told.
+    """
     for name, books in books_of(records).items():
         if books.awards:
             raise Breach("every Accept ends", f"{len(books.awards)} awards of {name} are neither trade nor void")
@@ -129,10 +154,12 @@ def check_end(records: Sequence[Record], counters_wh: dict[str, int]) -> None:
             raise Breach("a battery is released when nobody buys", f"{name} is still taken over")
         if books.contradictions:
             raise Breach("the journal never contradicts itself", books.contradictions[0])
-    for name, counter_wh in counters_wh.items():
-        billed_wh = sum(r.body["delivered_wh"] for r in records if r.battery == name and r.kind == Kind.DELIVERY_ENDED)
-        if billed_wh > counter_wh + 1:
-            raise Breach("payouts equal receipts", f"{name}: {billed_wh} Wh billed, {counter_wh} Wh left the battery")
+    for name, flowed_wh in sold_wh.items():
+        billed = [r.body["delivered_wh"] for r in records if r.battery == name and r.kind == Kind.DELIVERY_ENDED]
+        if sum(billed) > flowed_wh + 1:
+            raise Breach("payouts equal receipts", f"{name}: {sum(billed)} Wh billed, {flowed_wh:.1f} Wh for buyers")
+        if told_wh.get(name, 0) > sum(billed):
+            raise Breach("what a buyer is told is on disk", f"{name}: {told_wh[name]} Wh told, {sum(billed)} on disk")
 
 
 def usable(front: Storefront, device: Device) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from simulation.invariants import Breach
 
 if TYPE_CHECKING:
+    from agent.books_types import Books
     from agent.records import TradeKey
 
     Name = tuple[str, TradeKey]
@@ -20,13 +21,25 @@ class Ledger:
         self._sold: dict[tuple[str, int], int] = {}
         self._awards: dict[Name, dict[str, Any]] = {}
         self._trades: dict[Name, int] = {}
+        self._ended: set[Name] = set()
         self.confirmed: dict[Name, int] = {}
         """The agreed energy of every trade that its buyer was told exists."""
+        self.billed_wh: dict[str, int] = {}
+        """What each battery told the buyers of its trades that they got, all in all."""
+
+    @property
+    def lots(self) -> dict[tuple[str, int], int]:
+        """The energy of every lot, by battery and lot id."""
+        return self._lots
 
     def owed_wh(self, battery: str) -> int:
         """Return the energy promised and not yet delivered."""
         awarded = sum(int(fields["energy_wh"]) for (name, _), fields in self._awards.items() if name == battery)
         return awarded + sum(owed for (name, _), owed in self._trades.items() if name == battery)
+
+    def has_awards(self, battery: str) -> bool:
+        """Whether an award has become neither a trade nor void."""
+        return any(name == battery for name, _ in self._awards)
 
     def heard(self, event: str, fields: dict[str, Any]) -> None:
         """Take an event of the gateway. Raises Breach when energy is promised that is not there to promise."""
@@ -45,12 +58,21 @@ class Ledger:
                 if name in self._trades:
                     self._trades[name] = self.confirmed[name] - fields["delivered_wh"]
             case "delivery_ended":
-                self._trades.pop((battery, (fields["peer"], fields["bid_id"])), None)
+                self._delivered((battery, (fields["peer"], fields["bid_id"])), fields["delivered_wh"])
 
     def crashed(self) -> None:
         """The process is gone: awards that nobody confirmed are void; trades stay owed."""
         for name in list(self._awards):
             self._voided(name)
+
+    def booted(self, battery: str, books: Books) -> None:
+        """A process starts on these books: a trade whose Confirm is on disk is owed, whoever was told of it."""
+        for key, trade in books.trades.items():
+            name = (battery, key)
+            if name not in self._trades:
+                self._trades[name] = trade.remaining_wh
+                self.confirmed[name] = trade.deal.energy_wh
+                self._ended.discard(name)
 
     def _accepted(self, name: Name, fields: dict[str, Any]) -> None:
         lot = (name[0], fields["lot_id"])
@@ -66,6 +88,14 @@ class Ledger:
         if fields is not None:
             self._sold[name[0], fields["lot_id"]] -= fields["energy_wh"]
 
+    def _delivered(self, name: Name, delivered_wh: int) -> None:
+        if name in self._ended:
+            raise Breach("a trade ends once", f"bid {name} was told to have ended before")
+        self._ended.add(name)
+        self._trades.pop(name, None)
+        self.billed_wh[name[0]] = self.billed_wh.get(name[0], 0) + delivered_wh
+
     def _confirmed(self, name: Name, fields: dict[str, Any]) -> None:
         self._awards.pop(name, None)
+        self._ended.discard(name)
         self.confirmed[name] = self._trades[name] = fields["energy_wh"]

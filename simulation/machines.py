@@ -23,11 +23,13 @@ from etp.io.maker import ConnectionMaker
 from etp.io.pollclock import PollClock
 from etp.limits import Limits
 from settlement.keys import IdentityKey, device_id
-from simulation.battery import DeviceLink
+from simulation.battery import POLL_S, DeviceLink
 from simulation.disk import Disk, VirtualExecutor
 from simulation.loop import Process
+from simulation.scene import LINK_WAITS_MS
 
 if TYPE_CHECKING:
+    import asyncio
     import random
     from collections.abc import Callable
     from pathlib import Path
@@ -74,8 +76,10 @@ class GatewayHost:
         network: Network,
         rng: random.Random,
         tell: Callable[[str, str, dict[str, Any]], None],
+        idle_poll_s: float = POLL_S,
     ) -> None:
         self.name = name
+        self._idle_poll_s = idle_poll_s
         self.devices = devices
         self.disk = Disk()
         path = directory / f"{name}.toml"
@@ -101,6 +105,7 @@ class GatewayHost:
             clock_trusted=lambda: True,
             datagrams=False,
             loop_blocks=False,
+            telemetry=False,
         )
         self.gateway = Gateway(self.site, around, hub=TellingHub(self.name, self._tell, self.wall_ms))
         task = self._loop.start_in(self.process, self.gateway.start(control=False))
@@ -116,15 +121,17 @@ class GatewayHost:
         self.dead.append(self.process)
         self.process = self.gateway = None
 
-    async def stop(self, reason: str = "the agent stops") -> list[str]:
-        """End the process as its service manager does; return what it could not do, in words."""
+    def stop(self, reason: str = "the agent stops") -> asyncio.Task[list[str]]:
+        """End the process as its service manager does; the task, which a crash freezes, returns what it could not do.
+
+        Raises RuntimeError without a process.
+        """
         process, gateway = self.process, self.gateway
         if process is None or gateway is None:
-            return []
-        troubles: list[str] = await self._loop.start_in(process, gateway.stop(reason))
-        if self.process is process:
-            self.crash()  # what has stopped dies with its connections like anything else
-        return troubles
+            raise RuntimeError(f"{self.name} does not run")
+        task = self._loop.start_in(process, gateway.stop(reason))
+        task.add_done_callback(self._stopped)
+        return task
 
     def records(self) -> list[Record]:
         """Return everything the journal holds on disk."""
@@ -145,11 +152,15 @@ class GatewayHost:
         """Return the time of day."""
         return WALL_START_MS + int(self._loop.time() * 1_000)
 
+    def _stopped(self, task: asyncio.Task[list[str]]) -> None:
+        self._failure = self._failure or task.exception()
+        self.crash()  # a process that has ended holds no connection
+
     def _started(self, task: Any) -> None:
         self._failure = None if task.cancelled() else task.exception()
 
     def _open_battery(self, battery: BatterySite, _site: Site) -> DeviceLink:
-        return DeviceLink(self.devices[battery.name], self._rng)
+        return DeviceLink(self.devices[battery.name], self._rng, idle_poll_s=self._idle_poll_s)
 
 
 class BuyerHost:
@@ -165,8 +176,11 @@ class BuyerHost:
         network: Network,
         rng: random.Random,
         tell: Callable[[str, str, dict[str, Any]], None],
+        forgets_time: bool = False,
     ) -> None:
+        """`forgets_time`: the machine has no clock of its own, so its program numbers from 1 at each start."""
         self.name = name
+        self._forgets_time = forgets_time
         self.process: Process | None = None
         self.dead: list[Process] = []
         self._rng = rng
@@ -201,17 +215,21 @@ class BuyerHost:
             role=Role.AGGREGATOR,
             device_id=device_id(signer.public_key),
             policy=AuthPolicy(peers=self._config.network.peers, signer=signer if signed else None),
-            limits=Limits(),
+            limits=Limits(**LINK_WAITS_MS),
             wall_ms=self._wall_ms,
         )
         around = BuyerSurroundings(
             device_id=maker.device_id,
             dial=partial(_dial, maker, PollClock(self._loop, ticking=False)),
-            wall_ms=self._wall_ms,
+            wall_ms=self._time_since_boot() if self._forgets_time else self._wall_ms,
             rng=self._rng,
             write=self._told,
         )
         Aggregator(self._config, around).start()
+
+    def _time_since_boot(self) -> Callable[[], int]:
+        booted_s = self._loop.time()
+        return lambda: int((self._loop.time() - booted_s) * 1_000)
 
     def _told(self, line: str) -> None:
         fields = json.loads(line)

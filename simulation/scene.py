@@ -9,11 +9,15 @@ if TYPE_CHECKING:
 
 TIME_LAPSE: Final = 20
 FIRST_PORT: Final = 4084
+LINK_WAITS_MS: Final = {"half_frame_ms": 40_000, "stalled_ms": 40_000}
+"""No stall here lasts that long, and every link looks at its watch four times as rarely."""
 BATTERIES_MAX: Final = 2
+SUN_W: Final = 2_500
+"""What charges a battery that nobody commands, while the house is content."""
 DEVICES: Final[dict[str, Any]] = {
     "capacity_wh": 13_500,
     "rated_power_w": 5_000,
-    "own_power_w": 2_500,  # the sun: a battery that nobody commands charges
+    "own_power_w": SUN_W,
     "time_lapse": TIME_LAPSE,
 }
 _OTHER_RULES: Final = ("sealed_first", "sealed_second", "ascending_clock", "first_acceptable")
@@ -29,6 +33,8 @@ class BuyerPart(NamedTuple):
     value_c: float
     need_kwh: float
     seed: int
+    forgets_time: bool = False
+    """Its machine has no clock of its own: after a restart it numbers its frames from 1."""
 
 
 def battery_names(rng: random.Random) -> list[str]:
@@ -61,6 +67,8 @@ def site_toml(rng: random.Random, names: list[str], market: Market) -> str:
         "[network]",
         "multicast = false",
         'peers = "signed"\ntrusted_peers = "any"' if market.signed else 'peers = "open"',
+        "[limits]",
+        *(f"{name} = {value_ms}" for name, value_ms in LINK_WAITS_MS.items()),
     ]
     standing_ms = rng.choice((50, 200, 400))
     for number, name in enumerate(names):
@@ -79,9 +87,17 @@ def site_toml(rng: random.Random, names: list[str], market: Market) -> str:
     return "\n".join(lines)
 
 
+def draw_gauge(rng: random.Random) -> tuple[int, int]:
+    """Draw the step of a battery's state of charge and what its gauge adds before it cuts down to that, permille."""
+    if rng.random() < 0.7:
+        return 1, 0
+    return 10, rng.choice((0, 5, 9))  # whole per cent: cut down, rounded, or rounded up
+
+
 def buyers_of(rng: random.Random, market: Market) -> list[BuyerPart]:
     """Return two to five buyers with different strategies; together they want two dozen lots an hour or more."""
     strategies = rng.sample(_STRATEGIES, rng.randint(2, 5))
+    forgetful = rng.choice((0, 0, 1))  # the number of the one without a clock, in a part of the worlds
     return [
         BuyerPart(
             name=f"buyer-{number}",
@@ -89,6 +105,7 @@ def buyers_of(rng: random.Random, market: Market) -> list[BuyerPart]:
             value_c=round(rng.uniform(20, 40), 2),
             need_kwh=round(market.lot_kwh * rng.uniform(1.0, 1.5) * _LOTS_PER_H / len(strategies), 1),
             seed=rng.getrandbits(32),
+            forgets_time=number == forgetful,
         )
         for number, strategy in enumerate(strategies, start=1)
     ]

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import deque
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from drivers.sim.physics import BatteryConfig, BatteryModel
@@ -20,7 +22,17 @@ from simulation.ledger import Ledger
 from simulation.loop import VirtualLoop
 from simulation.machines import BuyerHost, GatewayHost
 from simulation.network import LinkWeather, Network
-from simulation.scene import DEVICES, battery_names, buyer_toml, buyers_of, draw_market, site_toml
+from simulation.operator import Operator
+from simulation.scene import (
+    DEVICES,
+    SUN_W,
+    battery_names,
+    buyer_toml,
+    buyers_of,
+    draw_gauge,
+    draw_market,
+    site_toml,
+)
 from simulation.trace import Trace
 
 if TYPE_CHECKING:
@@ -31,6 +43,7 @@ if TYPE_CHECKING:
 
 _HOUR_S: Final = 3_600.0
 _QUIET_S: Final = 600.0
+_IDLE_POLL_S: Final = 2.0
 _BAD_WEATHER: Final = LinkWeather(delay_ms=(20, 400), stall_chance=0.05, reset_chance=0.002)
 _GOOD_WEATHER: Final = LinkWeather()
 
@@ -67,6 +80,7 @@ class Summary:
     faults: int
     crashes: int
     crashes_at_accept: int
+    stops: int
     resets: int
     delivered_wh: int
     steps: int
@@ -85,14 +99,17 @@ class World:
         self.loop.after_step = self._check_step
         self.loop.set_exception_handler(self._unhandled)
         self.devices: dict[str, Device] = {}
-        self.counts: dict[str, int] = dict.fromkeys(("faults", "crashes", "crashes_at_accept"), 0)
+        self.counts: dict[str, int] = dict.fromkeys(("faults", "crashes_at_accept"), 0)
         self._ledger = Ledger()
+        self._at_accept: deque[Callable[[], None]] = deque()
+        """What waits for the next Accept, because it is about what happens right after one."""
         self._watches: list[tuple[str, DeviceWatch]] = []
         self._counters_wh: dict[str, int] = {}
         self._cause: BaseException | None = None
         self._crash_at_accept_by_s = 4 * _HOUR_S
         self._market = draw_market(self._rng)
         self.gateway = self._make_gateway()
+        self.operator = Operator(self.gateway, self._ledger, loop=self.loop, fail=self._fail)
         self.buyers = [self._make_buyer(part) for part in buyers_of(random.Random(self._rng.random()), self._market)]
 
     def run(self) -> Summary:
@@ -111,7 +128,7 @@ class World:
         return self._summary()
 
     async def _live(self) -> None:
-        self.gateway.boot()
+        self.operator.boot()
         for buyer in self.buyers:
             buyer.boot()
         rng = random.Random(self._rng.random())
@@ -126,14 +143,14 @@ class World:
         for buyer in self.buyers:
             buyer.crash()
         await asyncio.sleep(_QUIET_S)
-        self._crash_gateway()
-        self._boot_gateway()
+        self.operator.crash()
+        self.operator.boot()
         await asyncio.sleep(_QUIET_S)
         records = self.gateway.records()
-        invariants.check_lots(records)
+        invariants.check_lots(records, self._ledger.lots)
         invariants.check_survival(records, self._ledger.confirmed)
-        moved = {name: d.discharged_wh - self._counters_wh[name] for name, d in self.devices.items()}
-        invariants.check_end(records, moved)
+        sold = {n: d.discharged_wh - self._counters_wh[n] - d.own_discharged_wh for n, d in self.devices.items()}
+        invariants.check_end(records, sold, self._ledger.billed_wh)
 
     def _begin(self, fault: Fault) -> None:
         self.counts["faults"] += 1
@@ -141,26 +158,73 @@ class World:
         device = list(self.devices.values())[int(fault.victim * len(self.devices))]
         buyer = self.buyers[int(fault.victim * len(self.buyers))]
         match fault.kind:
-            case "silent" | "deaf" | "hot":
+            case "silent":
+                self._for_a_while(fault, lambda on: self._silence(device, on=on))
+            case "deaf" | "hot":
                 self._for_a_while(fault, lambda on: setattr(device.troubles, fault.kind, on))
             case "fault":
                 self._for_a_while(fault, lambda on: setattr(device.troubles, "fault", "contactor" if on else ""))
-            case "disk_stall":
-                self._for_a_while(fault, lambda on: setattr(self.gateway.disk, "stall_ms", 700.0 if on else 0.0))
+            case "house":
+                takes_w = int(300 + 1_200 * fault.victim)
+                self._for_a_while(fault, lambda on: device.live(-takes_w if on else SUN_W, self._now_ms()))
             case "weather":
                 self._for_a_while(fault, self._turn_weather)
             case "reset":
                 ends = self.network.open_ends()
                 if ends:
                     ends[int(fault.victim * len(ends))].abort()
-            case "gateway_crash":
-                self._crash_gateway()
-                self.loop.call_later(fault.lasts_ms / 1_000, self._boot_gateway)
             case "buyer_crash":
                 buyer.crash()
                 self.loop.call_later(fault.lasts_ms / 1_000, self._boot_buyer, buyer)
             case "owner_stop":
-                self._for_a_while(fault, lambda on: self._owner(device.name, stop=on))
+                self._for_a_while(fault, lambda on: self.operator.owner(device.name, stop=on))
+            case _:
+                self._begin_at_gateway(fault)
+
+    def _begin_at_gateway(self, fault: Fault) -> None:
+        disk, operator, lasts_s = self.gateway.disk, self.operator, fault.lasts_ms / 1_000
+        match fault.kind:
+            case "disk_stall":
+                self._for_a_while(fault, lambda on: setattr(disk, "stall_ms", 700.0 if on else 0.0))
+            case "disk_full":
+                disk.full = True
+                self.loop.call_later(lasts_s, self._make_room)
+            case "commit_then_error":
+                self._at_accept.append(partial(self._fail_commits, lasts_s, crashes=fault.victim < 0.5))
+            case "gateway_crash":
+                operator.crash()
+                self.loop.call_later(lasts_s, operator.boot)
+            case "graceful_stop":
+                begins_s = 10 ** (-3 + 4 * fault.victim)  # 1 ms .. 10 s after an Accept
+                boots = partial(self.loop.call_outside, lasts_s, operator.boot)
+                self._at_accept.append(partial(self.loop.call_outside, begins_s, operator.stop, boots))
+            case unknown:
+                raise ValueError(f"unknown kind of fault: {unknown}")
+
+    def _silence(self, device: Device, *, on: bool) -> None:
+        device.troubles.silent = on
+        device.silent_at_ms = self._now_ms()
+
+    def _make_room(self) -> None:
+        """The operator frees the disk and restarts the agent, which has stopped selling."""
+        self.gateway.disk.full = False
+        self.operator.stop(partial(self.loop.call_outside, 1.0, self.operator.boot))
+
+    def _fail_commits(self, lasts_s: float, *, crashes: bool) -> None:
+        """What is written is kept and reported as lost; then somebody restarts the agent."""
+        disk = self.gateway.disk
+        disk.fails_after_commit = True
+
+        def restart() -> None:
+            disk.fails_after_commit = False
+            boot = partial(self.loop.call_outside, 1.0, self.operator.boot)
+            if crashes:
+                self.operator.crash()
+                boot()
+            else:
+                self.operator.stop(boot)
+
+        self.loop.call_outside(lasts_s, restart)
 
     def _for_a_while(self, fault: Fault, switch: Callable[[bool], None]) -> None:
         switch(True)
@@ -169,49 +233,19 @@ class World:
     def _turn_weather(self, bad: bool) -> None:
         self.network.weather = _BAD_WEATHER if bad else _GOOD_WEATHER
 
-    def _owner(self, battery: str, *, stop: bool) -> None:
-        gateway = self.gateway.gateway
-        if gateway is None or battery not in gateway.fronts:
-            return
-        owner = gateway.owner_desk()
-        if stop:
-            owner.stop_selling(battery, "the owner wants it")
-        else:
-            owner.resume(battery)
-
-    def _crash_gateway(self) -> None:
-        if self.gateway.process is not None:
-            self.counts["crashes"] += 1
-            self.gateway.crash()
-            self._ledger.crashed()
-
-    def _boot_gateway(self) -> None:
-        if self.gateway.process is None:
-            self.gateway.boot()
-            gateway = self.gateway.gateway
-            if gateway is not None:
-                self.loop.call_later(0.5, self._after_boot)
-
-    def _after_boot(self) -> None:
-        gateway = self.gateway.gateway
-        if gateway is not None and gateway.is_open:
-            invariants.check_survival(self.gateway.records(), self._ledger.confirmed)
-            for name in self.devices:
-                self._owner(name, stop=False)
-
     def _boot_buyer(self, buyer: BuyerHost) -> None:
         if buyer.process is None:
             buyer.boot()
 
     def _tell(self, who: str, name: str, fields: dict[str, Any]) -> None:
         """Take an event into the trace, and check what must hold at it."""
-        self.trace.add(int(self.loop.time() * 1_000), who, name, fields)
+        self.trace.add(self._now_ms(), who, name, fields)
         if who != self.gateway.name or self._cause is not None:
             return
         try:
             self._check_event(name, fields)
         except Breach as breach:
-            self._cause = breach
+            self._fail(breach)
 
     def _check_event(self, name: str, fields: dict[str, Any]) -> None:
         gateway = self.gateway.gateway
@@ -221,12 +255,14 @@ class World:
         if name == "bid_accepted":
             device = self.devices[fields["battery"]]
             owed_wh = self._ledger.owed_wh(device.name)
-            now_ms = int(self.loop.time() * 1_000)
+            now_ms = self._now_ms()
             invariants.check_accept(gateway.fronts[device.name], device, fields, owed_wh=owed_wh, now_ms=now_ms)
             if self._draws_crash_at_accept():
                 self.counts["crashes_at_accept"] += 1
-                self.loop.call_outside(0.0, self._crash_gateway)
-                self.loop.call_outside(self._rng.uniform(0.1, 20.0), self._boot_gateway)
+                self.loop.call_outside(0.0, self.operator.crash)
+                self.loop.call_outside(self._rng.uniform(0.1, 20.0), self.operator.boot)
+            while self._at_accept:
+                self._at_accept.popleft()()
 
     def _draws_crash_at_accept(self) -> bool:
         """Draw whether the power goes now; never let more than 4 h pass without it."""
@@ -237,12 +273,14 @@ class World:
         return True
 
     def _check_step(self) -> None:
-        self._raise_cause()
+        if self._cause is not None:
+            raise self._cause
         self.gateway.check()
         now_ms = int(self.loop.time() * 1_000)
         gateway = self.gateway.gateway
+        fronts = {} if gateway is None else gateway.fronts
         for name, watch in self._watches:
-            watch.check(None if gateway is None else gateway.fronts.get(name), now_ms)
+            watch.check(fronts.get(name), now_ms)
 
     def _raise_cause(self) -> None:
         if self._cause is not None:
@@ -251,8 +289,14 @@ class World:
     def _unhandled(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """An exception that nobody took is a failure of the run."""
         error = context.get("exception")
-        if error is not None and self._cause is None:
-            self._cause = error
+        if error is not None:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        self._cause = self._cause or error
+
+    def _now_ms(self) -> int:
+        return int(self.loop.time() * 1_000)
 
     async def _sleep_until(self, at_s: float) -> None:
         await asyncio.sleep(max(0.0, at_s - self.loop.time()))
@@ -262,7 +306,14 @@ class World:
         names = battery_names(rng)
         for name in names:
             model = BatteryModel(BatteryConfig(soc_permille=rng.randint(250, 1_000), **DEVICES))
-            self.devices[name] = Device(name, model, counter_step_wh=rng.choice((1, 10)))
+            step_permille, bias_permille = draw_gauge(rng)
+            self.devices[name] = Device(
+                name,
+                model,
+                counter_step_wh=rng.choice((1, 10)),
+                soc_step_permille=step_permille,
+                soc_bias_permille=bias_permille,
+            )
             self._counters_wh[name] = self.devices[name].discharged_wh
         host = GatewayHost(
             "gateway",
@@ -273,6 +324,7 @@ class World:
             network=self.network,
             rng=rng,
             tell=self._tell,
+            idle_poll_s=_IDLE_POLL_S,
         )
         for site in host.site.batteries:
             self._watches.append((site.name, DeviceWatch(self.devices[site.name], site.floor_permille)))
@@ -287,6 +339,7 @@ class World:
             network=self.network,
             rng=random.Random(part.seed),
             tell=self._tell,
+            forgets_time=part.forgets_time,
         )
 
     def _bury(self) -> None:
@@ -305,8 +358,9 @@ class World:
             trades=counts["trade_confirmed"],
             deliveries=counts["delivery_ended"],
             faults=self.counts["faults"],
-            crashes=self.counts["crashes"],
+            crashes=self.operator.crashes,
             crashes_at_accept=self.counts["crashes_at_accept"],
+            stops=self.operator.stops,
             resets=self.network.resets,
             delivered_wh=sum(d.discharged_wh - self._counters_wh[n] for n, d in self.devices.items()),
             steps=self.loop.steps,
