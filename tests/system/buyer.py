@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 5.0
 DEVICE_ID = 0xB0B
-_UNASKED = {MessageType.QUERY_RESPONSE, MessageType.REGISTER, MessageType.BESS_STATUS}
+_UNASKED = {MessageType.QUERY_RESPONSE, MessageType.REGISTER, MessageType.BESS_STATUS, MessageType.TERMINATE}
 
 
 class Said(NamedTuple):
@@ -91,7 +91,7 @@ class Buyer:
                 self.unread.append(said)
 
     async def answers(self, *what: Body | bytes) -> list[Said]:
-        """Send, and return what the battery has to say to it, pushes and status left out.
+        """Send, and return what the battery has to say to it; pushes, status and ends of earlier trades are left out.
 
         Two Queries one after the other mark the end: whatever the first wake-up had to say has left by then.
         """
