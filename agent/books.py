@@ -2,7 +2,8 @@
 
 The fold is pure and total: it accepts every sequence of records, so that a start never fails on a record that should
 not be there. Where two records contradict each other the reading that keeps a promise wins (a trade stays a trade until
-it has ended) and the contradiction is noted; a caller that finds notes must not sell before an operator has looked.
+it has ended) and the contradiction is noted; a caller that finds notes must not sell before an operator has looked,
+and the owner's `resume` is the word that he has: it clears them.
 
 After a restart every unconfirmed award is void (`restart_voids`), and confirmed trades go on (ETP section 7).
 """
@@ -15,9 +16,12 @@ from typing import TYPE_CHECKING, Any, Final
 from agent.books_codec import books_from_body
 from agent.books_types import (
     BUYERS_MAX,
+    END_KEPT_MS,
+    ENDS_MAX,
     NOTES_MAX,
     BookedAlarm,
     BookedAward,
+    BookedEnd,
     BookedShield,
     BookedStanding,
     BookedTakeOver,
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BookedAlarm",
     "BookedAward",
+    "BookedEnd",
     "BookedShield",
     "BookedStanding",
     "BookedTakeOver",
@@ -53,9 +58,13 @@ def books_of(records: Iterable[Record]) -> dict[str, Books]:
 
 
 class BooksFold:
-    """The fold as an object, for those who follow a journal while it grows."""
+    """The fold as an object, for those who follow a journal while it grows.
+
+    `unreadable_checkpoint` is the number of a checkpoint that says nothing to this release, 0 when there is none.
+    """
 
     def __init__(self) -> None:
+        self.unreadable_checkpoint = 0
         self._drafts: dict[str, _Draft] = {}
 
     def apply(self, record: Record) -> None:
@@ -70,6 +79,9 @@ class BooksFold:
                 _HANDLERS[record.kind](draft, record)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             draft.note(record, f"unreadable ({type(error).__name__}: {error})")
+            if record.kind == Kind.CHECKPOINT:
+                self.unreadable_checkpoint = record.seq
+        draft.forget_ends(record.at_ms)
 
     def books(self) -> dict[str, Books]:
         """Return the books so far."""
@@ -83,6 +95,7 @@ class _Draft:
     battery: str
     awards: dict[TradeKey, BookedAward] = field(default_factory=dict)
     trades: dict[TradeKey, BookedTrade] = field(default_factory=dict)
+    ends: dict[TradeKey, BookedEnd] = field(default_factory=dict)
     take_over: BookedTakeOver | None = None
     standings: dict[str, BookedStanding] = field(default_factory=dict)
     last_lot_id: int = 0
@@ -103,6 +116,22 @@ class _Draft:
     def note(self, record: Record, what: str) -> None:
         if len(self.contradictions) < NOTES_MAX:
             self.contradictions = (*self.contradictions, f"record {record.seq} ({record.kind}): {what}")
+
+    def end(self, deal: Deal, record: Record, *, code: int, delivered_wh: int) -> None:
+        """Remember an end for a buyer that can come back under the same name: one that signs."""
+        if deal.signer is not None:
+            self.ends.pop(deal.key, None)
+            self.ends[deal.key] = BookedEnd(code, delivered_wh, record.at_ms)
+            if len(self.ends) > ENDS_MAX:
+                del self.ends[next(iter(self.ends))]
+
+    def forget_ends(self, at_ms: int) -> None:
+        """Drop ends from the front that are too old at a wall time."""
+        while self.ends:
+            key, oldest = next(iter(self.ends.items()))
+            if at_ms - oldest.at_wall_ms <= END_KEPT_MS:
+                break
+            del self.ends[key]
 
 
 def _own(value: Any) -> Any:
@@ -130,6 +159,7 @@ def _award(draft: _Draft, record: Record) -> None:
         return
     if deal.key in draft.awards:
         draft.note(record, f"bid {deal.bid_id} of {deal.peer} was awarded already")
+    draft.ends.pop(deal.key, None)  # the id has come round; its last trade's end must not be told of this one
     draft.awards[deal.key] = BookedAward(seq=record.seq, at_ms=record.at_ms, deal=deal)
 
 
@@ -150,6 +180,7 @@ def _confirmed(draft: _Draft, record: Record) -> None:
         confirmed_at_ms=int(record.body.get("confirmed_at_ms", 0)),
     )
     draft.awards.pop(key, None)
+    draft.ends.pop(key, None)
 
 
 def _void(draft: _Draft, record: Record) -> None:
@@ -157,10 +188,15 @@ def _void(draft: _Draft, record: Record) -> None:
     if key in draft.trades:
         draft.note(record, f"trade {key[1]} of {key[0]} was confirmed before")
         return
-    draft.awards.pop(key, None)
-    price_e4 = int(record.body.get("shield_e4", 0))
-    if price_e4 <= 0:
-        return
+    award = draft.awards.pop(key, None)
+    if award is not None and record.body.get("untold"):
+        draft.end(award.deal, record, code=int(record.body["code"]), delivered_wh=0)
+    if int(record.body.get("shield_e4", 0)) > 0:
+        _shield(draft, record)
+
+
+def _shield(draft: _Draft, record: Record) -> None:
+    price_e4 = int(record.body["shield_e4"])
     shield = BookedShield(price_e4, int(record.body["shield_until_wall_ms"]))
     before = draft.shield
     if before is not None and before.until_wall_ms > record.at_ms:
@@ -172,7 +208,7 @@ def _take_over(draft: _Draft, record: Record) -> None:
     if draft.take_over is None:  # the first one saw the battery's own values; a later one would see ours
         found = {str(name): int(value) for name, value in record.body["found"].items()}
         recipe = tuple((str(name), int(value)) for name, value in record.body["recipe"])
-        draft.take_over = BookedTakeOver(found, recipe, dict(record.body))
+        draft.take_over = BookedTakeOver(found, recipe, dict(record.body), record.seq)
 
 
 def _released(draft: _Draft, _record: Record) -> None:
@@ -196,6 +232,7 @@ def _delivery_started(draft: _Draft, record: Record) -> None:
         started_wall_ms=record.at_ms if trade.started_wall_ms is None else trade.started_wall_ms,
         first_setpoint_at_ms=int(record.body.get("first_setpoint_at_ms", 0)),
         counter_wh=trade.counter_wh if counter_wh is None else int(counter_wh),
+        counter_wall_ms=trade.counter_wall_ms if counter_wh is None else record.at_ms,
     )
 
 
@@ -212,6 +249,7 @@ def _delivery_progress(draft: _Draft, record: Record) -> None:
         trade,
         delivered_wh=delivered_wh,
         counter_wh=trade.counter_wh if counter_wh is None else int(counter_wh),
+        counter_wall_ms=trade.counter_wall_ms if counter_wh is None else record.at_ms,
     )
 
 
@@ -219,6 +257,8 @@ def _delivery_ended(draft: _Draft, record: Record) -> None:
     trade = _trade(draft, record)
     if trade is not None:
         del draft.trades[trade.deal.key]
+        delivered_wh = int(record.body.get("delivered_wh", trade.delivered_wh))
+        draft.end(trade.deal, record, code=int(record.body.get("code", 0)), delivered_wh=delivered_wh)
 
 
 def _reputation(draft: _Draft, record: Record) -> None:
@@ -250,6 +290,7 @@ def _owner(draft: _Draft, record: Record) -> None:
             draft.stopped = True
         case "resume":
             draft.stopped = False
+            draft.contradictions = ()
         case "set-reserve":
             reserve_e4 = record.body["reserve_e4"]
             draft.reserve_e4 = None if reserve_e4 is None else int(reserve_e4)
@@ -263,6 +304,7 @@ _HANDLERS: Final[dict[str, Callable[[_Draft, Record], None]]] = {
     Kind.AWARD: _award,
     Kind.CONFIRMED: _confirmed,
     Kind.VOID: _void,
+    Kind.SHIELD: _shield,
     Kind.TAKE_OVER: _take_over,
     Kind.RELEASED: _released,
     Kind.DELIVERY_STARTED: _delivery_started,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from agent.books_types import (
     BookedAlarm,
     BookedAward,
+    BookedEnd,
     BookedShield,
     BookedStanding,
     BookedTakeOver,
@@ -19,10 +21,22 @@ from agent.records import Deal, RecordBody
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+_PORTION: Final = 256
+"""Standings encoded at a time: the encoder makes the event loop's thread wait, so for half a millisecond at most."""
 
-def checkpoint(books: Iterable[Books]) -> RecordBody:
-    """Return the body of a checkpoint record: everything that the records before it amount to."""
-    return {"books": [_to_json(each) for each in books]}
+
+def checkpoint(books: Iterable[Books], *, pruned_below: int = 1) -> RecordBody:
+    """Return the body of a checkpoint record: everything that the records before it amount to.
+
+    `pruned_below`: of the records before this number only the audit trail is left.
+    """
+    return {"books": [_to_json(each) for each in books], "pruned_below": pruned_below}
+
+
+def checkpoint_text(books: Iterable[Books], *, pruned_below: int = 1) -> str:
+    """Return the same body as JSON text, made in portions by a thread beside the event loop's."""
+    texts = ",".join(_books_text(each) for each in books)
+    return f'{{"books":[{texts}],"pruned_below":{pruned_below}}}'
 
 
 def books_from_body(body: Mapping[str, Any]) -> list[Books]:
@@ -30,13 +44,25 @@ def books_from_body(body: Mapping[str, Any]) -> list[Books]:
     return [_from_json(each) for each in body["books"]]
 
 
+def _books_text(books: Books) -> str:
+    body = _to_json(books)
+    standings = body.pop("standings")
+    portions = [_text(standings[at : at + _PORTION])[1:-1] for at in range(0, len(standings), _PORTION)]
+    return f'{{"standings":[{",".join(portions)}],{_text(body)[1:]}'
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+
 def _to_json(books: Books) -> RecordBody:
     return {
         "battery": books.battery,
         "awards": [asdict(award) for award in books.awards.values()],
         "trades": [asdict(trade) for trade in books.trades.values()],
+        "ends": [[*key, *end] for key, end in books.ends.items()],
         "take_over": books.take_over and asdict(books.take_over),
-        "standings": [[buyer, asdict(standing)] for buyer, standing in books.standings.items()],
+        "standings": [[buyer, *_figures(standing)] for buyer, standing in books.standings.items()],
         "last_lot_id": books.last_lot_id,
         "open_lot_id": books.open_lot_id,
         "shield": books.shield,
@@ -47,6 +73,16 @@ def _to_json(books: Books) -> RecordBody:
     }
 
 
+def _figures(standing: BookedStanding) -> tuple[int, int, int, int, int]:
+    return (
+        standing.score,
+        standing.trades,
+        standing.next_penalty_ms,
+        standing.blocked_until_wall_ms,
+        standing.at_wall_ms,
+    )
+
+
 def _from_json(body: Mapping[str, Any]) -> Books:
     awards = [BookedAward(**{**each, "deal": Deal.from_body(each["deal"])}) for each in body["awards"]]
     trades = [BookedTrade(**{**each, "deal": Deal.from_body(each["deal"])}) for each in body["trades"]]
@@ -54,8 +90,9 @@ def _from_json(body: Mapping[str, Any]) -> Books:
         battery=body["battery"],
         awards={award.deal.key: award for award in awards},
         trades={trade.deal.key: trade for trade in trades},
+        ends={(peer, bid_id): BookedEnd(*rest) for peer, bid_id, *rest in body.get("ends", ())},
         take_over=_take_over(body["take_over"]),
-        standings={buyer: BookedStanding(**standing) for buyer, standing in body["standings"]},
+        standings={buyer: _standing(rest) for buyer, *rest in body["standings"]},
         last_lot_id=body["last_lot_id"],
         open_lot_id=body["open_lot_id"],
         shield=body["shield"] and BookedShield(*body["shield"]),
@@ -66,8 +103,21 @@ def _from_json(body: Mapping[str, Any]) -> Books:
     )
 
 
+def _standing(rest: list[Any]) -> BookedStanding:
+    if len(rest) == 1:  # as named fields, the form of the first checkpoints
+        return BookedStanding(**rest[0])
+    score, trades, next_penalty_ms, blocked_until_wall_ms, at_wall_ms = rest
+    return BookedStanding(
+        score=score,
+        trades=trades,
+        next_penalty_ms=next_penalty_ms,
+        blocked_until_wall_ms=blocked_until_wall_ms,
+        at_wall_ms=at_wall_ms,
+    )
+
+
 def _take_over(body: Mapping[str, Any] | None) -> BookedTakeOver | None:
     if body is None:
         return None
     recipe = tuple((name, value) for name, value in body["recipe"])
-    return BookedTakeOver(body["found"], recipe, body.get("body", {}))
+    return BookedTakeOver(body["found"], recipe, body.get("body", {}), body.get("seq", 0))

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 BUYERS_MAX: Final = 4_096
 NOTES_MAX: Final = 16
+ENDS_MAX: Final = 256
+END_KEPT_MS: Final = 7 * 86_400_000
+"""A buyer that has not come back after a week has closed its own books on a trade."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +34,8 @@ class BookedTrade:
     """A confirmed trade that has not ended.
 
     `confirmed_wall_ms` starts its window. `started_wall_ms` is None until a setpoint was on the wire; `counter_wh` is
-    the discharge counter at the last record that named one, so that energy which left while nobody metered can be told.
+    the discharge counter at the last record that named one, so that energy which left while nobody metered can be told;
+    `counter_wall_ms` is that record's time.
     """
 
     seq: int
@@ -43,6 +47,7 @@ class BookedTrade:
     first_setpoint_at_ms: int = 0
     delivered_wh: int = 0
     counter_wh: int | None = None
+    counter_wall_ms: int | None = None
 
     @property
     def remaining_wh(self) -> int:
@@ -54,12 +59,13 @@ class BookedTrade:
 class BookedTakeOver:
     """The take-over in force: register values found before our first write, and the writes that release.
 
-    `body` is the whole record, for whoever wrote more into it.
+    `body` is the whole record, for whoever wrote more into it; `seq` is its number.
     """
 
     found: dict[str, int]
     recipe: tuple[tuple[str, int], ...]
     body: RecordBody = field(default_factory=dict, compare=False)
+    seq: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,10 +80,18 @@ class BookedStanding:
 
 
 class BookedShield(NamedTuple):
-    """The price below which nothing is sold until a wall time, after an award was left unconfirmed."""
+    """The price below which nothing is sold until a wall time, after a winning or leading bid was abandoned."""
 
     price_e4: int
     until_wall_ms: int
+
+
+class BookedEnd(NamedTuple):
+    """How a signed buyer's trade or award ended, so that it can be told again: reason code, energy, when (wall ms)."""
+
+    code: int
+    delivered_wh: int
+    at_wall_ms: int
 
 
 class BookedAlarm(NamedTuple):
@@ -90,11 +104,16 @@ class BookedAlarm(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Books:
-    """One battery's state after a sequence of records; `open_lot_id` and `last_lot_id` are 0 when there is none."""
+    """One battery's state after a sequence of records; `open_lot_id` and `last_lot_id` are 0 when there is none.
+
+    `ends` holds what signed buyers may not have heard, the oldest first: ends of trades, and awards that were voided
+    when nobody could be told. At most `ENDS_MAX`, none `END_KEPT_MS` older than the battery's last record.
+    """
 
     battery: str
     awards: Mapping[TradeKey, BookedAward] = field(default_factory=dict)
     trades: Mapping[TradeKey, BookedTrade] = field(default_factory=dict)
+    ends: Mapping[TradeKey, BookedEnd] = field(default_factory=dict)
     take_over: BookedTakeOver | None = None
     standings: Mapping[str, BookedStanding] = field(default_factory=dict)
     last_lot_id: int = 0
@@ -120,6 +139,13 @@ class Books:
 def restart_voids(books: Books) -> list[RecordBody]:
     """Return the void records that a start owes: one for each award the last run left open, nobody blamed."""
     return [
-        records.void(peer=peer, bid_id=bid_id, code=ReasonCode.NOT_CONFIRMED, blame=False, reason="agent restarted")
+        records.void(
+            peer=peer,
+            bid_id=bid_id,
+            code=ReasonCode.NOT_CONFIRMED,
+            blame=False,
+            reason="agent restarted",
+            untold=True,
+        )
         for peer, bid_id in books.awards
     ]

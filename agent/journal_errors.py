@@ -53,7 +53,10 @@ KEEP_AND_RESTORE: Final = (
     "keep the file for examination, then move it and its -wal and -shm files away or restore a copy"
 )
 _DAMAGED: Final = (JournalCorrupt, f"damaged ({{}}); {KEEP_AND_RESTORE}")
-_FULL: Final = (JournalFull, "no room left ({}); free space on the disk, then restart the agent")
+_FULL: Final = (
+    JournalFull,
+    "no room left ({}); free space on the disk or raise journal_max_mb, then restart the agent",
+)
 _UNWRITABLE: Final = (JournalReadOnly, "cannot be written ({}); check owner, mode and mount of its directory")
 _LOCKED: Final = (JournalBusy, "another program keeps the file locked ({}); end it, then restart the agent")
 _OTHER: Final = (JournalError, "cannot be used ({}); check the disk, then restart the agent")

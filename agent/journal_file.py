@@ -11,16 +11,18 @@ import json
 import os
 import sqlite3
 import zlib
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from agent.journal_errors import KEEP_AND_RESTORE, JournalBusy, JournalCorrupt, JournalError, journal_error
 from agent.journal_schema import bring_up_to_date
-from agent.records import Record
+from agent.records import PASSING, Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from agent.journal_upkeep import Portion
 
 Row = tuple[int, str, str, int, str, int]
 
@@ -28,6 +30,13 @@ _INSERT: Final = "INSERT INTO records (seq, battery, kind, at_ms, body, crc) VAL
 _SELECT: Final = "SELECT seq, battery, kind, at_ms, body, crc FROM records WHERE seq >= ? ORDER BY seq"
 _SELECT_BACKWARDS: Final = (
     "SELECT seq, battery, kind, at_ms, body, crc FROM records WHERE seq > ? ORDER BY seq DESC LIMIT ?"
+)
+_LAST_OF_PORTION: Final = (
+    "SELECT max(seq) FROM (SELECT seq FROM records WHERE seq >= ? AND seq < ? ORDER BY seq LIMIT ?)"
+)
+_PRUNE: Final = (
+    f"DELETE FROM records WHERE seq BETWEEN ? AND ? AND kind IN ({', '.join('?' * len(PASSING))})"  # noqa: S608
+    " AND seq NOT IN ({spared})"
 )
 _SALVAGED_MAX: Final = 50_000
 _CHECK_AT_OPEN_BYTES: Final = 8 << 20  # a tenth of a second; the check reads every page
@@ -40,6 +49,11 @@ _CACHE_KIB: Final = 256
 def row_of(seq: int, battery: str, kind: str, at_ms: int, body: Mapping[str, Any]) -> Row:
     """Return the columns of a record. Raises TypeError or ValueError when the disk could not give them back."""
     text = json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return sealed(seq, battery, kind, at_ms, text)
+
+
+def sealed(seq: int, battery: str, kind: str, at_ms: int, text: str) -> Row:
+    """Return the columns of a record whose body is JSON text already."""
     return seq, battery, kind, at_ms, text, _crc(seq, battery, kind, at_ms, text)
 
 
@@ -63,6 +77,7 @@ class JournalFile:
         self._connection = connection
         self._lock_fd = lock_fd
         self.checked = False
+        (self._pages_max,) = connection.execute("PRAGMA max_page_count").fetchone()
         (self.last_seq,) = connection.execute("SELECT coalesce(max(seq), 0) FROM records").fetchone()
 
     @classmethod
@@ -97,9 +112,34 @@ class JournalFile:
 
     def write(self, rows: Sequence[Row]) -> None:
         """Commit rows as one group; they are durable when this returns. Raises sqlite3.Error; then none of them is."""
+        with self._transaction() as connection:
+            connection.executemany(_INSERT, rows)
+
+    def prune(self, portion: Portion) -> int:
+        """Delete the passing records in a portion of the rows; return the number to go on from.
+
+        The room they took is used again; the file does not shrink. Raises sqlite3.Error; then nothing is deleted.
+        """
+        first, below, spared, rows = portion
+        with self._transaction() as connection:
+            (last,) = connection.execute(_LAST_OF_PORTION, (first, below, rows)).fetchone()
+            if last is None:
+                return below
+            statement = _PRUNE.format(spared=", ".join("?" * len(spared)))
+            connection.execute(statement, (first, last, *PASSING, *spared))
+        return int(last) + 1
+
+    def used_permille(self) -> int:
+        """Return how much of its largest size the file has in use."""
+        (pages,) = self._connection.execute("PRAGMA page_count").fetchone()
+        (free,) = self._connection.execute("PRAGMA freelist_count").fetchone()
+        return int((pages - free) * 1_000 // self._pages_max)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
         self._connection.execute("BEGIN IMMEDIATE")
         try:
-            self._connection.executemany(_INSERT, rows)
+            yield self._connection
             self._connection.execute("COMMIT")
         except BaseException:
             if self._connection.in_transaction:
@@ -119,6 +159,7 @@ def read_records(path: Path) -> Iterator[Record]:
     """
     try:
         with closing(_connect_to_read(path)) as connection:
+            connection.execute("BEGIN")  # one view of the file, whatever is written or pruned meanwhile
             expected = _first_seq(connection)
             for row in connection.execute(_SELECT, (expected,)):
                 if row[0] != expected:

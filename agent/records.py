@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ TradeKey = tuple[str, int]
 
 
 class Record(NamedTuple):
-    """One journal record: `seq` without gaps from 1, the battery's name ("" = the site), kind, wall ms, body."""
+    """One journal record: `seq` counts from 1, the battery's name ("" = the site), kind, wall ms, body."""
 
     seq: int
     battery: str
@@ -36,6 +36,7 @@ class Kind(StrEnum):
     AWARD = "award"
     CONFIRMED = "confirmed"
     VOID = "void"
+    SHIELD = "shield"
     TAKE_OVER = "take_over"
     RELEASED = "released"
     DELIVERY_STARTED = "delivery_started"
@@ -46,6 +47,13 @@ class Kind(StrEnum):
     ALARM = "alarm"
     OWNER = "owner"
     CHECKPOINT = "checkpoint"
+
+
+AUDIT_TRAIL: Final = frozenset(
+    {Kind.AWARD, Kind.CONFIRMED, Kind.VOID, Kind.DELIVERY_ENDED, Kind.ALARM, Kind.OWNER},
+)
+"""What was promised, what became of it, and who intervened: kept for good. A checkpoint stands for every other kind."""
+PASSING: Final = frozenset(Kind) - AUDIT_TRAIL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,8 +147,12 @@ def void(
     shield_e4: int = 0,
     shield_until_wall_ms: int = 0,
     reason: str = "",
+    untold: bool = False,
 ) -> RecordBody:
-    """Say that an award will never be a trade; `blame` = its buyer left it unconfirmed (ETP section 6, rule 6)."""
+    """Say that an award will never be a trade; `blame` = its buyer left it unconfirmed (ETP section 6, rule 6).
+
+    `untold`: its buyer does not know yet and is to be told when it comes back.
+    """
     return {
         "peer": peer,
         "bid_id": bid_id,
@@ -149,7 +161,16 @@ def void(
         "shield_e4": shield_e4,
         "shield_until_wall_ms": shield_until_wall_ms,
         "reason": reason,
+        "untold": untold,
     }
+
+
+def shield(*, price_e4: int, until_wall_ms: int, buyer: str = "", reason: str = "") -> RecordBody:
+    """Say that nothing is sold below a price for a while although no award fell through.
+
+    So it is when a standing bid is abandoned, its connection closed under it.
+    """
+    return {"shield_e4": price_e4, "shield_until_wall_ms": until_wall_ms, "buyer": buyer, "reason": reason}
 
 
 def take_over(*, found: Mapping[str, int], recipe: Sequence[tuple[str, int]]) -> RecordBody:

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 
 from agent import records
 from agent.books import BookedShield, BookedTakeOver, Books, BooksFold, books_of, restart_voids
-from agent.books_codec import checkpoint
-from agent.books_types import BUYERS_MAX, NOTES_MAX
+from agent.books_codec import books_from_body, checkpoint, checkpoint_text
+from agent.books_types import BUYERS_MAX, END_KEPT_MS, ENDS_MAX, NOTES_MAX, BookedEnd
 from agent.records import Deal, Kind, Record, RecordBody
 
 
 def deal(bid_id: int, *, peer: str = "key:aa", energy_wh: int = 1_000) -> Deal:
-    return Deal(peer=peer, bid_id=bid_id, price_e4=300_000, energy_wh=energy_wh, power_w=2_000, lot_id=1)
+    signer = peer.removeprefix("key:") if peer.startswith("key:") else None
+    return Deal(peer=peer, bid_id=bid_id, price_e4=300_000, energy_wh=energy_wh, power_w=2_000, lot_id=1, signer=signer)
 
 
 def history(*entries: tuple[Kind, RecordBody]) -> list[Record]:
@@ -52,7 +53,7 @@ def test_a_trade_from_award_to_end() -> None:
     assert found.awards["key:aa", 1].seq == 1
     assert found.promised_wh == 1_000
     assert restart_voids(found) == [
-        records.void(peer="key:aa", bid_id=1, code=10, blame=False, reason="agent restarted")
+        records.void(peer="key:aa", bid_id=1, code=10, blame=False, reason="agent restarted", untold=True)
     ]
     found = books(AWARD, CONFIRMED)
     trade = found.trades["key:aa", 1]
@@ -140,6 +141,59 @@ def test_the_shield_of_a_void_is_remembered_and_the_higher_one_wins_while_both_h
     assert books(shielded(500, 1_500), shielded(400, 4_000)).shield == BookedShield(400, 4_000)
 
 
+def test_a_standing_bid_that_was_abandoned_shields_without_an_award() -> None:
+    shield = (Kind.SHIELD, records.shield(price_e4=500, until_wall_ms=3_000, buyer="b", reason="connection closed"))
+    assert books(shield) == Books(battery="home", shield=BookedShield(500, 3_000))
+    assert books(shield, shielded(400, 4_000)).shield == BookedShield(500, 4_000)
+    assert books(shielded(600, 4_000), shield).shield == BookedShield(600, 4_000)
+    assert "unreadable" in books((Kind.SHIELD, {})).contradictions[0]
+
+
+def test_the_owners_resume_clears_the_notes() -> None:
+    resume = (Kind.OWNER, records.owner_resume())
+    assert books(ENDED, resume).contradictions == ()
+    assert [note[:8] for note in books(ENDED, resume, ENDED).contradictions] == ["record 3"]
+    assert books(ENDED, (Kind.OWNER, records.owner_stop())).contradictions != ()
+
+
+def restarted(bid_id: int, *, peer: str = "key:aa") -> list[tuple[Kind, RecordBody]]:
+    """An award, and what a start makes of it."""
+    award = (Kind.AWARD, records.award(deal(bid_id, peer=peer)))
+    return [award, *((Kind.VOID, body) for body in restart_voids(books(award)))]
+
+
+def test_the_ends_of_signed_trades_and_of_awards_that_a_restart_voided_are_remembered() -> None:
+    assert books(AWARD, CONFIRMED, progress(300)).ends == {}
+    assert books(AWARD, CONFIRMED, ENDED).ends == {("key:aa", 1): BookedEnd(0, 1_000, 3_000)}
+    assert books(*restarted(7)).ends == {("key:aa", 7): BookedEnd(10, 0, 2_000)}
+    assert books(AWARD, VOID).ends == {}, "its buyer was told"
+    assert books(ENDED).ends == {}, "there was no such trade"
+
+
+def test_a_buyer_that_cannot_come_back_is_not_waited_for() -> None:
+    unsigned = deal(1, peer="conn:1")
+    end = (Kind.DELIVERY_ENDED, records.delivery_ended(peer="conn:1", bid_id=1, code=0, delivered_wh=9))
+    confirmed = (Kind.CONFIRMED, records.confirmed(unsigned, award_seq=1, confirmed_at_ms=1))
+    assert books((Kind.AWARD, records.award(unsigned)), confirmed, end).ends == {}
+    assert books(*restarted(1, peer="conn:1")).ends == {}
+
+
+def test_a_bid_id_that_comes_round_forgets_the_end_of_its_last_trade() -> None:
+    assert books(AWARD, CONFIRMED, ENDED, AWARD).ends == {}
+    assert books(AWARD, CONFIRMED, ENDED, CONFIRMED).ends == {}
+
+
+def test_the_ends_are_bounded_in_number_and_age() -> None:
+    many = [entry for bid_id in range(ENDS_MAX + 5) for entry in restarted(bid_id)]
+    assert list(books(*many).ends) == [("key:aa", bid_id) for bid_id in range(5, ENDS_MAX + 5)]
+    fold = BooksFold()
+    for record in history(*restarted(1), *restarted(2)):
+        fold.apply(record)
+    for later_ms, kept in ((0, 2), (1, 1), (1_999, 1), (2_001, 0)):
+        fold.apply(Record(9, "home", Kind.ALARM, 2_000 + END_KEPT_MS + later_ms, alarm("a", raised=True)[1]))
+        assert len(fold.books()["home"].ends) == kept
+
+
 def test_lots_alarms_owner_and_standings() -> None:
     opened = (
         Kind.LOT_OPENED,
@@ -197,6 +251,9 @@ def any_entry(draw: st.DrawFn) -> tuple[Kind, RecordBody]:
         (Kind.CONFIRMED, records.confirmed(one, award_seq=1, confirmed_at_ms=1)),
         (Kind.CONFIRMED, {"peer": peer, "bid_id": bid_id}),
         (Kind.VOID, records.void(peer=peer, bid_id=bid_id, code=10, blame=True, shield_e4=wh, shield_until_wall_ms=wh)),
+        (Kind.VOID, records.void(peer=peer, bid_id=bid_id, code=10, blame=False, untold=True)),
+        (Kind.SHIELD, records.shield(price_e4=wh, until_wall_ms=wh)),
+        (Kind.OWNER, records.owner_resume()),
         (Kind.TAKE_OVER, records.take_over(found={"w": wh}, recipe=[("w", wh)])),
         (Kind.RELEASED, records.released(reason="x")),
         (Kind.DELIVERY_STARTED, records.delivery_started(peer=peer, bid_id=bid_id, first_setpoint_at_ms=wh)),
@@ -250,8 +307,27 @@ def test_a_checkpoint_stands_for_everything_before_it(
 ) -> None:
     whole = history(*before, *after)
     first, rest = whole[: len(before)], whole[len(before) :]
-    body = json.loads(json.dumps(checkpoint(books_of(first).values())))
+    saved = books_of(first).values()
+    body = json.loads(json.dumps(checkpoint(saved)))
+    assert json.loads(checkpoint_text(saved)) == body
     assert books_of([Record(0, "", Kind.CHECKPOINT, 0, body), *rest]) == books_of(whole)
+
+
+def test_a_checkpoint_of_many_standings_is_made_in_portions() -> None:
+    saved = books(*(standing(f"b{n}", n) for n in range(1_000)))
+    body = json.loads(checkpoint_text([saved], pruned_below=77))
+    assert body == json.loads(json.dumps(checkpoint([saved], pruned_below=77)))
+    assert books_from_body(body) == [saved]
+
+
+def test_a_checkpoint_of_an_earlier_form_can_be_read() -> None:
+    body = checkpoint([books(standing("b1"))])
+    [one] = body["books"]
+    del one["ends"], body["pruned_below"]
+    named = {"score": 1, "trades": 2, "next_penalty_ms": 3, "blocked_until_wall_ms": 4, "at_wall_ms": 5}
+    one["standings"] = [["b2", named]]
+    [found] = books_from_body(body)
+    assert (found.standings["b2"].score, found.standings["b2"].at_wall_ms) == (1, 5)
 
 
 @dataclass

@@ -8,7 +8,7 @@ from dataclasses import asdict
 import pytest
 
 from agent import records
-from agent.records import Deal, Kind, RecordBody
+from agent.records import AUDIT_TRAIL, PASSING, Deal, Kind, RecordBody
 
 DEAL = Deal(
     peer="key:" + "ab" * 32,
@@ -38,6 +38,7 @@ BODIES: dict[Kind, list[RecordBody]] = {
     Kind.AWARD: [records.award(DEAL)],
     Kind.CONFIRMED: [records.confirmed(DEAL, award_seq=18, confirmed_at_ms=5_600)],
     Kind.VOID: [records.void(peer="conn:1", bid_id=1, code=10, blame=True, shield_e4=5, shield_until_wall_ms=7)],
+    Kind.SHIELD: [records.shield(price_e4=5, until_wall_ms=7, buyer="b", reason="connection closed")],
     Kind.TAKE_OVER: [records.take_over(found={"WSetEna": 0}, recipe=[("WSetEna", 0), ("WSet", 0)])],
     Kind.RELEASED: [records.released(reason="ended")],
     Kind.DELIVERY_STARTED: [records.delivery_started(peer="conn:1", bid_id=1, first_setpoint_at_ms=6_000)],
@@ -59,6 +60,12 @@ BODIES: dict[Kind, list[RecordBody]] = {
 
 def test_every_kind_has_a_builder() -> None:
     assert set(BODIES) == set(Kind) - {Kind.CHECKPOINT}  # built from books: test_books
+
+
+def test_promises_and_their_ends_are_kept_and_the_rest_is_what_a_checkpoint_stands_for() -> None:
+    assert frozenset(Kind) == AUDIT_TRAIL | PASSING
+    assert {Kind.AWARD, Kind.CONFIRMED, Kind.DELIVERY_ENDED} < AUDIT_TRAIL
+    assert {Kind.LOT_OPENED, Kind.DELIVERY_PROGRESS, Kind.CHECKPOINT} < PASSING
 
 
 @pytest.mark.parametrize(("kind", "body"), [(kind, body) for kind, bodies in BODIES.items() for body in bodies])
