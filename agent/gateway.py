@@ -1,21 +1,19 @@
 """The agent's process: brings journal, batteries, desks, control socket and supervision up, and down again.
 
 Order of start: journal and its replay, then what an earlier start has left, then the devices, then the doors. Order of
-stop: no new lots, the batteries released, the doors closed, the journal last.
+stop: no new lots, the batteries released, the doors closed, the telemetry and the journal last.
 """
 
 from __future__ import annotations
 
 import asyncio
 import uuid
-from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
 from agent import records
-from agent.books import books_of, restart_voids
-from agent.books_codec import checkpoint
+from agent.books import restart_voids
 from agent.books_types import Books
 from agent.control import ControlServer
 from agent.errors import OrphanedBatteryError
@@ -29,6 +27,7 @@ from agent.records import Kind
 from agent.site_control import OwnerDesk
 from agent.storefront import Storefront
 from agent.supervisor import NEVER, Supervisor
+from agent.telemetry_feed import TelemetryFeed
 from etp.io.pollclock import PollClock
 
 if TYPE_CHECKING:
@@ -67,6 +66,7 @@ class Gateway:
         self._supervisor = Supervisor(stop_selling=self._stop_selling, report=self._report)
         self._lag = LoopLag(lambda lag_ms: _log.warning("loop blocked", lag_ms=lag_ms))
         self._control: ControlServer | None = None
+        self._telemetry: TelemetryFeed | None = None
         self.endpoints: dict[str, str] = {}
         self.is_open = False
         self._beats: dict[str, float] = {}
@@ -97,6 +97,9 @@ class Gateway:
             )
             self.fronts[front.name] = front
             front.restore(books.get(front.name, Books(battery=front.name)))
+        if self._around.telemetry:
+            self._telemetry = self._feed_telemetry()
+        journal.on_room = self._journal_room
         journal.on_failure = self._journal_failed
         if journal.failed is not None:
             self._journal_failed(journal.failed)
@@ -129,6 +132,8 @@ class Gateway:
             await self._control.close()
         self._lag.stop()
         troubles += [f"task {name} did not end" for name in await self._supervisor.close()]
+        if self._telemetry is not None:
+            await self._telemetry.close()
         if self._journal is not None:
             await self._journal.close()
         return troubles
@@ -177,6 +182,7 @@ class Gateway:
                 executor=self._around.journal_executor(),
                 wall_ms=self._around.wall_ms,
                 max_bytes=storage.journal_max_bytes,
+                rules=self._around.journal_rules,
             )
         except JournalBusy:
             raise
@@ -191,20 +197,33 @@ class Gateway:
     def _read_books(self, why: JournalError) -> tuple[Journal, dict[str, Books]]:
         _log.error("journal cannot be used", reason=str(why))
         journal = Journal.open_read_only(self.site.storage.journal, wall_ms=self._around.wall_ms, why=why)
-        return journal, books_of(journal.replay())
+        return journal, journal.books()
 
     def _replay(self, journal: Journal) -> dict[str, Books]:
         """Return the books and void what the last run left open (ETP section 7)."""
-        books = books_of(journal.replay())
+        books = journal.books()
         epoch = uuid.UUID(bytes=self._around.random_bytes(16), version=4)
         journal.append("", Kind.EPOCH, records.epoch(epoch_id=str(epoch), release=version("wattbid")))
         for name, book in books.items():
             for record in restart_voids(book):
                 journal.append(name, Kind.VOID, record)
         if books:
-            settled = [replace(book, awards={}) for book in books.values()]
-            journal.append("", Kind.CHECKPOINT, checkpoint(settled))
+            journal.checkpoint()
         return books
+
+    def _feed_telemetry(self) -> TelemetryFeed:
+        storage, around = self.site.storage, self._around
+        feed = TelemetryFeed.open(
+            storage.telemetry, rows=storage.telemetry_rows, wall_ms=around.wall_ms, clock_trusted=around.clock_trusted
+        )
+        for front in self.fronts.values():
+            feed.watch(front.name, front.battery)
+        return feed
+
+    def _journal_room(self, nearly_full: bool, words: str) -> None:
+        """The journal is nearly full, or no longer: the owner hears of it before selling must stop."""
+        for front in self.fronts.values():
+            front.seller.watch.alarm("journal nearly full", words, raised=nearly_full, blocks_selling=False)
 
     def _journal_failed(self, error: JournalError) -> None:
         """Sell nothing more; reading, reporting and releasing go on."""

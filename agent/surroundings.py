@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from agent.journal_upkeep import DEFAULT_RULES
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agent.config_values import BatterySite, Site
     from agent.journal_executor import JournalExecutor
+    from agent.journal_upkeep import UpkeepRules
     from drivers.device import Battery
     from etp.auth import Signer
 
@@ -19,7 +22,8 @@ class Surroundings:
     """Each field makes or returns one part. `clock_trusted` says whether the time of day may be signed.
 
     `datagrams`: whether there is UDP. `loop_blocks`: whether work can hold up the event loop, so that its lag must be
-    measured; virtual time never waits.
+    measured; virtual time never waits. `telemetry`: whether samples are kept, by a thread in real time.
+    `journal_rules`: when the journal writes checkpoints, and what it leaves behind them.
     """
 
     open_battery: Callable[[BatterySite, Site], Battery]
@@ -30,3 +34,5 @@ class Surroundings:
     clock_trusted: Callable[[], bool]
     datagrams: bool = True
     loop_blocks: bool = True
+    telemetry: bool = True
+    journal_rules: UpkeepRules = DEFAULT_RULES

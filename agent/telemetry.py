@@ -17,6 +17,7 @@ from agent.journal_errors import JournalCorrupt, JournalError, journal_error
 from agent.journal_file import check_file
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from agent.journal_executor import JournalExecutor
@@ -26,6 +27,7 @@ BUFFER_MAX: Final = 1_000
 FLUSH_ROWS: Final = 10  # one commit for ten rows: 0.75 kB of flash a row instead of 4.4 (fleet reference, section E)
 _CHECKPOINT_PAGES: Final = 100
 _WAL_BYTES_MAX: Final = 8 << 20
+_CACHE_KIB: Final = 256
 
 
 class Sample(NamedTuple):
@@ -62,6 +64,7 @@ class TelemetryRing:
     def __init__(self, path: Path, connection: sqlite3.Connection, executor: JournalExecutor, rows_max: int) -> None:
         self.path = path
         self.failed: JournalError | None = None
+        self.on_failure: Callable[[JournalError], None] | None = None
         self._connection = connection
         self._executor = executor
         self._rows_max = rows_max
@@ -141,6 +144,8 @@ class TelemetryRing:
             self.failed = journal_error(self.path, error)
             self._lost += lost + len(group) + len(self._buffer)
             self._buffer.clear()
+            if self.on_failure is not None:
+                self.on_failure(self.failed)
         if self._idle is not None and not self._idle.done():
             self._idle.set_result(None)
         if len(self._buffer) >= FLUSH_ROWS:
@@ -172,6 +177,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES_MAX}")
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         check_file(path, connection)
         for statement in _SCHEMA:
             connection.execute(statement)

@@ -11,7 +11,7 @@ from agent.config import parse_site
 from agent.config_build import site_of
 from agent.events import EventHub
 from agent.gateway import Gateway
-from agent.journal import Journal
+from agent.journal import Journal, UpkeepRules
 from agent.surroundings import Surroundings
 from aggregator.config import AggregatorConfig
 from aggregator.service import Aggregator
@@ -106,6 +106,7 @@ class GatewayHost:
             datagrams=False,
             loop_blocks=False,
             telemetry=False,
+            journal_rules=UpkeepRules(checkpoint_every=200, whole_rows=10**9),
         )
         self.gateway = Gateway(self.site, around, hub=TellingHub(self.name, self._tell, self.wall_ms))
         task = self._loop.start_in(self.process, self.gateway.start(control=False))

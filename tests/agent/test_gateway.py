@@ -14,6 +14,7 @@ from agent.gateway import CLOCK_EVERY_S, METRICS_EVERY_S, Gateway
 from agent.journal_errors import JournalBusy
 from agent.journal_executor import ThreadExecutor
 from agent.surroundings import Surroundings
+from agent.telemetry import read_samples
 from drivers.sim.physics import BatteryConfig, BatteryModel
 from etp.io.server import ListenError
 from etp.messages import MessageType, ReasonCode
@@ -307,3 +308,4 @@ async def test_a_start_on_a_real_disk_in_real_time(tmp_path: Path) -> None:
     finally:
         assert await made.stop() == []
     assert not made.site.control_socket.exists()
+    assert {sample.battery for _, sample in read_samples(made.site.storage.telemetry)} == {"battery-1"}
