@@ -142,9 +142,7 @@ class Book:
             if (battery, lot["lot_id"]) not in self.lots:
                 self._lot_opened(seen, {**lot, "at_ms": site["at_ms"]})
             known = self.lots[battery, lot["lot_id"]]
-            known.beat_e4 = lot["price_to_beat_e4"]
-            if not known.bids:  # the owner's price may change as long as nobody has bid
-                known.reserve_e4 = lot["reserve_e4"]
+            known.beat_e4, known.reserve_e4 = lot["price_to_beat_e4"], lot["reserve_e4"]
         self.on_change()
 
     # what batteries tell
@@ -267,7 +265,7 @@ class Book:
             buyer.bought_wh += trade.energy_wh
             buyer.spent += trade.price_e4 * trade.energy_wh
         if (lot := self.lots.get((site.name, trade.lot_id))) is not None:
-            lot.winner, lot.price_e4 = name, trade.price_e4
+            lot.winner, lot.price_e4, lot.reserve_e4 = name, trade.price_e4, trade.reserve_e4
             lot.sold_wh += trade.energy_wh
 
     def _delivery_started(self, site: Site, event: dict[str, Any]) -> None:

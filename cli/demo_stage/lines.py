@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from cli.demo_stage.records import Trade
 
 
-def tell(book: Book, say: Callable[[str], None]) -> None:
+def follow(book: Book, say: Callable[[str], None]) -> None:
     """Say every trade when it is delivered and metered, and every alarm."""
     book.on_finished = lambda trade: say(trade_line(trade))
     book.on_news = say

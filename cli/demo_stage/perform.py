@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import sys
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cli.demo_stage.cast import Ports
 from cli.demo_stage.errors import DemoError
-from cli.demo_stage.lines import tell
+from cli.demo_stage.lines import follow
 from cli.demo_stage.report import Report, write_json
 from cli.demo_stage.screen import can_draw, watch
 from cli.demo_stage.show import Show
+from cli.demo_stage.voice import say, tell
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SIGNAL_BASE: Final = 128
+_USAGE: Final = 2
 
 
 class Wishes(NamedTuple):
@@ -39,12 +40,16 @@ class Wishes(NamedTuple):
 
 def perform(wishes: Wishes) -> int:
     """Play until it is over or interrupted; return the exit status."""
+    for path in (wishes.json_file, wishes.picture):
+        if path is not None and (reason := _why_not_writable(path)):
+            say(f"wattbid demo: {path}: {reason}")
+            return _USAGE
     return asyncio.run(_perform(wishes))
 
 
 async def _perform(wishes: Wishes) -> int:
     caught = _catch_signals()
-    show = Show(say=_say, ports=Ports(wishes.port, wishes.modbus_port), multicast=wishes.multicast)
+    show = Show(say=say, ports=Ports(wishes.port, wishes.modbus_port), multicast=wishes.multicast)
     photographer = _photographer(show, wishes)
     play = asyncio.create_task(_play(show, wishes))
     trouble: DemoError | None = None
@@ -55,10 +60,10 @@ async def _perform(wishes: Wishes) -> int:
             await play
     except DemoError as error:
         trouble = error
-        _say(f"wattbid demo: {error}")
+        say(f"wattbid demo: {error}")
     finally:
         if caught.done():
-            _say("stopping: the agents give their batteries back")
+            say("stopping: the agents give their batteries back")
         evidence = await show.close()
     if photographer is not None and wishes.picture is not None:
         photographer.save(wishes.picture)
@@ -72,22 +77,38 @@ async def _perform(wishes: Wishes) -> int:
     if wishes.json_file is not None:
         write_json(wishes.json_file, report.as_json())
     for line in report.lines():
-        print(line)
+        tell(line)
     return 0 if trouble is None and report.ok else 1
 
 
 async def _play(show: Show, wishes: Wishes) -> None:
     draws = not wishes.headless and can_draw()
     if not draws:
-        tell(show.book, _say if wishes.headless else print)
+        follow(show.book, say if wishes.headless else tell)
     await show.open()
-    view = asyncio.create_task(watch(show.book, wishes.trades)) if draws else None
+    parts = [asyncio.create_task(show.trade(wishes.trades))]
+    if draws:
+        parts.append(asyncio.create_task(watch(show.book, wishes.trades)))
     try:
-        await show.trade(wishes.trades)
+        done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+        for part in done:
+            part.result()
+    except OSError as error:
+        raise DemoError(f"the live view cannot be shown: {error.strerror or error}") from error
     finally:
-        if view is not None:
-            view.cancel()
-            await asyncio.wait((view,))
+        for part in parts:
+            part.cancel()
+        await asyncio.gather(*parts, return_exceptions=True)
+
+
+def _why_not_writable(path: Path) -> str:
+    """Return why a file cannot be written, found out before the demo rather than after it; "" = it can."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a"):
+            return ""
+    except OSError as error:
+        return error.strerror or str(error)
 
 
 def _catch_signals() -> asyncio.Future[int]:
@@ -120,17 +141,13 @@ def _interrupted(evidence: Evidence, number: int) -> int:
     cut = len(evidence.trades) - len(whole)
     evidence.trades = whole
     for line in Report(evidence).totals_lines():
-        print(line)
+        tell(line)
     if cut:
-        print(f"{cut} more under delivery were cut short")
+        tell(f"{cut} more under delivery were cut short")
     _say_leftovers(evidence)
     return _SIGNAL_BASE + number
 
 
 def _say_leftovers(evidence: Evidence) -> None:
     for leftover in evidence.left_running:
-        _say(f"left behind: {leftover}")
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+        say(f"left behind: {leftover}")

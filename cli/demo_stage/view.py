@@ -54,7 +54,7 @@ def render(book: Book, *, size: Size, elapsed_s: float, wanted: int | None = Non
 
 def _title(elapsed_s: float, book: Book, wanted: int | None) -> RenderableType:
     left = Text("wattbid demo", style="bold")
-    left.append(f"  {len(book.sites)} batteries, {len(book.buyers)} buyers, energy {TIME_LAPSE} x", style="dim")
+    left.append(f"  {len(book.sites)} batteries, {len(book.buyers)} buyers, {TIME_LAPSE} x faster", style="dim")
     goal = f"{book.confirmed}/{wanted} trades  " if wanted is not None else ""
     right = Text(f"{goal}{int(elapsed_s) // 60:02}:{int(elapsed_s) % 60:02}  Ctrl-C ends")
     line = Table.grid(expand=True)

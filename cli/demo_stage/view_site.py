@@ -61,7 +61,7 @@ class _Body:
         head.append(f" from {lot.reserve_e4 / 1e4:.2f} c")
         yield head
         yield self._staircase(lot, width)
-        yield Text(f"{lot.bids} bids by {len(lot.bidders)}", style="dim")
+        yield Text(f"{lot.bids} bids by {len(lot.bidders)}" if lot.bids else "no bids yet", style="dim")
         yield self._leader(lot)
 
     def _staircase(self, lot: Lot, width: int) -> Text:

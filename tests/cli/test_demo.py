@@ -56,7 +56,11 @@ class Demo:
 
     def end(self, timeout_s: float = 90.0) -> int:
         """Wait for the end and return the status; everything that was said is in `said`."""
-        status = self.process.wait(timeout_s)
+        try:
+            status = self.process.wait(timeout_s)
+        except subprocess.TimeoutExpired as error:
+            self.process.kill()
+            raise AssertionError(f"has not ended: {self._errors.read()}") from error
         self.said += self._errors.read().splitlines()
         return status
 
@@ -182,14 +186,7 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
 
 
 def test_the_live_view_draws_and_gives_the_terminal_back(tmp_path: Path) -> None:
-    scratch = tmp_path / "tmp"
-    scratch.mkdir()
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.chdir(ROOT)
-        os.environ |= {"TMPDIR": str(scratch), "TERM": "xterm-256color"}
-        os.execv(sys.executable, WATTBID)
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    pid, terminal, scratch = in_a_terminal(tmp_path)
     before = termios.tcgetattr(terminal)[3]
     seen = read_until(terminal, b" won ")
     assert b"\x1b[?1049h" in seen
@@ -206,6 +203,41 @@ def test_the_live_view_draws_and_gives_the_terminal_back(tmp_path: Path) -> None
     os.close(terminal)
     assert children_of(str(scratch)) == {}
     assert list(scratch.iterdir()) == []
+
+
+def test_a_terminal_that_is_closed_stops_everything(tmp_path: Path) -> None:
+    pid, terminal, scratch = in_a_terminal(tmp_path)
+    read_until(terminal, b" sells ")
+    os.close(terminal)
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 128 + signal.SIGHUP
+    assert children_of(str(scratch)) == {}
+    assert list(scratch.iterdir()) == []
+
+
+@pytest.mark.parametrize("option", ["--json", "--picture"])
+def test_a_file_that_cannot_be_written_is_told_before_anything_starts(tmp_path: Path, option: str) -> None:
+    with running(tmp_path, option, "/proc/none/demo") as demo:
+        assert demo.end() == 2
+    assert demo.said == ["wattbid demo: /proc/none/demo: No such file or directory"]
+
+
+def test_what_makes_no_sense_is_a_usage_error(tmp_path: Path) -> None:
+    with running(tmp_path, "--trades", "0") as demo:
+        assert demo.end() == 2
+
+
+def in_a_terminal(tmp_path: Path) -> tuple[int, int, Path]:
+    """Start a demo in a terminal of 80 columns; return its process, the terminal and its temporary directory."""
+    scratch = tmp_path / "tmp"
+    scratch.mkdir()
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(ROOT)
+        os.environ |= {"TMPDIR": str(scratch), "TERM": "xterm-256color"}
+        os.execv(sys.executable, WATTBID)
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    return pid, terminal, scratch
 
 
 def read_until(terminal: int, wanted: bytes | None) -> bytes:

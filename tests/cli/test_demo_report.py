@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from cli.demo_stage.lines import tell, trade_line
+from cli.demo_stage.lines import follow, trade_line
 from cli.demo_stage.report import Report, write_json
 from tests.cli.demo_market import deliver, event, evidence_of, new_book, sell, sound_evidence
 
@@ -75,7 +75,7 @@ def test_a_price_over_a_reserve_of_nothing_has_no_percentage() -> None:
 def test_trades_and_alarms_are_told_as_lines() -> None:
     book = new_book()
     told: list[str] = []
-    tell(book, told.append)
+    follow(book, told.append)
     sell(book)
     deliver(book, metered_wh=500.4)
     book.agent_event("home", event("alarm", alarm="battery", reason="no answer", raised=True))
