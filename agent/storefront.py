@@ -103,7 +103,7 @@ class Storefront:
             limits=site.limits,
             wall_ms=around.wall_ms,
             memories=self._memories,
-            first_id=int.from_bytes(around.random_bytes(6), "little"),
+            nonce=around.random_bytes(6).hex(),
         )
         self.doors = Doors(
             self.name, handler=self.seller.desk, maker=maker, clock=poll_clock, answer=self.seller.answer_datagram

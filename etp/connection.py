@@ -6,7 +6,7 @@ When `close_reason` is set it writes what is left to say and closes. `tick` find
 
 Signed conversations introduce themselves: the aggregator's first bytes, and the battery's answer to a valid Register,
 are a signed Register of their own, unless the handler has sent one (with its terms) first. Until the peer has proved
-its key only Register, Query and QueryResponse leave.
+its key only Query and QueryResponse leave, and the Register of the one who dialled.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from etp.identity import UNSIGNED_TYPES, Identity
 from etp.intake import Intake, Received
 from etp.latency import LatencyBook, bucket_of
 from etp.limits import FRAME_BYTES_MIN, LENGTH_PREFIX_BYTES, Limits
-from etp.messages import FIRST_BATTERY_ID, Body, MessageType, ReasonCode
+from etp.messages import FIRST_BATTERY_ID, Body, MessageType
 from etp.outbox import FIRST, Outbox, Waiting
 from etp.timing import LIMIT_MS, PRIORITY, SHORTEST_LIMIT_MS, WHEN_LATE, Lateness, Role
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from etp.pace import AddressPace
     from etp.replies import PeerMemories, PeerMemory
 
 __all__ = ["Connection", "Received", "Role"]
@@ -37,7 +38,11 @@ _REGISTER: Final = int(MessageType.REGISTER)
 _ACCEPT: Final = int(MessageType.BID_ACCEPT)
 _REJECT: Final = int(MessageType.BID_REJECT)
 _REJECT_PRIORITY: Final = PRIORITY[_REJECT]
-_BEFORE_PROOF: Final = UNSIGNED_TYPES | {MessageType.REGISTER}
+_BEFORE_PROOF: Final = {
+    Role.AGGREGATOR: UNSIGNED_TYPES | {MessageType.REGISTER},
+    Role.BATTERY: UNSIGNED_TYPES,
+}
+"""What leaves before the peer has proved its key: who dials introduces himself first."""
 _ANSWERS: Final = frozenset(
     {MessageType.BID_ACCEPT, MessageType.BID_REJECT, MessageType.TERMINATE, MessageType.BESS_STATUS}
 )
@@ -48,6 +53,7 @@ class Connection:
 
     __slots__ = (
         "_choked",
+        "_conn_id",
         "_flight",
         "_flight_ms",
         "_identity",
@@ -83,7 +89,11 @@ class Connection:
         now_ms: int,
         wall_ms: Callable[[], int],
         latency: LatencyBook | None = None,
+        nonce: str = "",
+        address: str = "",
+        shared: AddressPace | None = None,
     ) -> None:
+        """`nonce` makes the name of an unsigned peer unlike those of other processes; see `ConnectionMaker`."""
         self.role = role
         self.device_id = device_id
         self.remote = remote
@@ -97,7 +107,9 @@ class Connection:
         self._policy = policy
         self._limits = limits
         self._wall_ms = wall_ms
-        self._identity = Identity(policy, conn_id)
+        self._conn_id = conn_id
+        name = f"conn:{nonce}-{conn_id}" if nonce else f"conn:{conn_id}"
+        self._identity = Identity(policy, name, greets_strangers=self._is_battery)
         self._intake = Intake(
             role=role,
             identity=self._identity,
@@ -106,6 +118,8 @@ class Connection:
             counts=self.counts,
             now_ms=now_ms,
             wall_ms=wall_ms,
+            address=address,
+            shared=shared,
         )
         self._outbox = Outbox(limits, self.counts)
         self._outbox.blocked = self._is_strict
@@ -118,7 +132,7 @@ class Connection:
 
     @property
     def peer(self) -> str:
-        """Who this is: "key:<64 hex>" once a key is proved, else "conn:<n>"."""
+        """Who this is: "key:<64 hex>" once a key is proved, else "conn:<n>" or "conn:<nonce>-<n>"."""
         return self._identity.peer
 
     @property
@@ -154,8 +168,10 @@ class Connection:
             return []
         events = intake.receive(data, now_ms, cause_ms)
         if intake.repeats:
+            outbox = self._outbox
             for frame in intake.repeats:
-                self._queue(frame[LENGTH_PREFIX_BYTES], now_ms, frame, None)
+                if not (outbox.blocked and outbox.holds(frame)):
+                    self._queue(frame[LENGTH_PREFIX_BYTES], now_ms, frame, None)
             intake.repeats.clear()
         if intake.close_reason is not None:
             self.close_reason = intake.close_reason
@@ -173,6 +189,8 @@ class Connection:
     ) -> None:
         """Queue a frame by its priority; an answer to a Bid or Confirm is remembered. Without a cause it starts now.
 
+        A Reject or Terminate that takes back an Accept which has not left goes alone.
+
         Raises struct.error on numbers that no body can carry.
         """
         kind = body[0]
@@ -183,7 +201,7 @@ class Connection:
         if kind in _ANSWERS and self._is_battery:
             intake = self._intake
             if kind != _REJECT or not intake.was_decided(body[1], body[9]):
-                intake.memory.said(kind, body[1], body[9], frame, now_ms)
+                self._said(kind, body[1], body[9], frame, now_ms)
         self._queue(kind, now_ms if cause_ms is None else cause_ms, frame, body)
 
     def refuse(  # noqa: PLR0917 - called once per bid: keywords would cost as much as the packing
@@ -200,7 +218,7 @@ class Connection:
         memory = intake.memory
         if intake.decided or memory.confirms.known or memory.bids.pinned:
             if not intake.was_decided(bid_id, code):
-                memory.said(_REJECT, bid_id, code, frame, now_ms)
+                self._said(_REJECT, bid_id, code, frame, now_ms)
         else:
             memory.bids.answer(bid_id, frame, now_ms)
         outbox = self._outbox
@@ -216,7 +234,8 @@ class Connection:
     def data_to_send(self, now_ms: int) -> bytes:
         """Return everything that may leave now, the most urgent first; nothing while the last bytes are not drained.
 
-        An Accept whose limit has passed leaves as Reject 5 (`take_late`); one that leaves is in `take_sent`.
+        An Accept whose limit has passed does not leave (`take_late`), its handler refuses the bid; one that leaves is
+        in `take_sent`.
         """
         if self._flight:
             return b""
@@ -224,11 +243,13 @@ class Connection:
         guarded = self._is_strict or self._identity.signer is not None
         if guarded and not self._introduced:
             self._introduce(now_ms)
-        waiting = outbox.take(_BEFORE_PROOF if guarded and self._is_held() else None)
+        waiting = outbox.take(_BEFORE_PROOF[self.role] if guarded and self._is_held() else None)
         if not waiting:
             return b""
         if guarded or len(waiting) > 1 or waiting[0][1] == _ACCEPT or now_ms - waiting[0][2] > SHORTEST_LIMIT_MS:
             waiting = self._prepared(waiting, self._policy.signer if guarded else None, now_ms)
+            if not waiting:
+                return b""
         self._flight = waiting
         self._flight_ms = now_ms
         outbox.blocked = True
@@ -258,9 +279,18 @@ class Connection:
         return sent
 
     def take_late(self) -> list[Body]:
-        """Return the Accepts that were too late to leave since the last call; Reject 5 went instead."""
+        """Return the Accepts that were too late to leave since the last call; nothing has been said in their place."""
         late, self._late = self._late, []
         return late
+
+    def _said(self, kind: int, message_id: int, code: int, frame: bytes, now_ms: int) -> None:
+        """Remember an answer; one that ends an award takes back an Accept that has not left."""
+        memory = self._intake.memory
+        pinned = memory.bids.pinned
+        was_pinned = message_id in pinned
+        memory.said(kind, message_id, code, frame, now_ms)
+        if was_pinned and message_id not in pinned:
+            self._outbox.take_back(_ACCEPT, message_id)
 
     def _queue(self, kind: int, cause_ms: int, frame: bytes, body: Body | None) -> None:
         """Put a frame into the outbox; one that does not fit closes the connection, and nothing is queued after it."""
@@ -279,7 +309,7 @@ class Connection:
     def _introduce(self, now_ms: int) -> None:
         """Queue our own Register when it is our turn: the aggregator speaks first, the battery answers a proved key."""
         if self._policy.signer is not None and (not self._is_battery or self.signer is not None):
-            message_id = FIRST_BATTERY_ID if self._is_battery else 0
+            message_id = self._conn_id + (FIRST_BATTERY_ID if self._is_battery else 0)
             self.send(Body.register(message_id, self.device_id), now_ms=now_ms)
 
     def _is_held(self) -> bool:
@@ -287,36 +317,26 @@ class Connection:
         return self._is_strict and self._identity.signer is None
 
     def _prepared(self, waiting: list[Waiting], signer: Signer | None, now_ms: int) -> list[Waiting]:
-        """Return what really leaves: late frames replaced or dropped, the others signed if they must be."""
+        """Return what really leaves: without what is too late to be of use, and signed if it must be."""
         leaving: list[Waiting] = []
-        for index, late_or_not in enumerate(waiting):
-            item = late_or_not
+        for index, item in enumerate(waiting):
             kind = item[1]
             if now_ms - item[2] > LIMIT_MS[kind]:
                 if WHEN_LATE[kind] is Lateness.SUPERSEDE and any(newer[1] == kind for newer in waiting[index + 1 :]):
                     self.counts.superseded += 1
                     continue
-                item = self._too_late(item, now_ms)
+                if kind == _ACCEPT and item[4] is not None:
+                    self._late.append(item[4])
+                    continue
             priority, kind, cause_ms, frame, body = item
             if kind == _ACCEPT and body is not None:
                 self._sent.append((body, now_ms))
             if signer is not None and kind not in UNSIGNED_TYPES:
-                frame = self._signed(frame, signer, is_introduction=priority == FIRST)
+                frame = self._signed(frame, signer)
             leaving.append((priority, kind, cause_ms, frame, body))
         return leaving
 
-    def _signed(self, frame: bytes, signer: Signer, *, is_introduction: bool) -> bytes:
-        peer = NOBODY if is_introduction else self.signer or NOBODY
+    def _signed(self, frame: bytes, signer: Signer) -> bytes:
+        peer = self.signer or NOBODY
         signed = sign_frame(frame[LENGTH_PREFIX_BYTES:], signer=signer, peer=peer, timestamp_ms=self._wall_ms())
         return prefixed(signed)
-
-    def _too_late(self, item: Waiting, now_ms: int) -> Waiting:
-        """Return what leaves in the place of a late frame: for a new Accept a Reject 5 that quotes its price."""
-        priority, kind, cause_ms, frame, body = item
-        if kind != _ACCEPT or body is None:
-            return item
-        refusal = Body.bid_reject(body.message_id, self.device_id, code=ReasonCode.TOO_LATE, beat_e4=body.sale_price_e4)
-        frame = encode_plain_tcp(refusal)
-        self._late.append(body)
-        self.memory.said(_REJECT, body.message_id, ReasonCode.TOO_LATE, frame, now_ms)
-        return priority, _REJECT, cause_ms, frame, refusal

@@ -1,7 +1,9 @@
 """Who is at the other end of a connection, and whether a frame is really his (ETP section 2).
 
 A connection belongs to nobody until its first Register (or, under open rules, its first signed frame) proves a key;
-from then on it belongs to that key alone and every frame but Query and QueryResponse must be signed by it.
+from then on it belongs to that key alone and every frame but Query and QueryResponse must be signed by it. A frame that
+was overheard proves nothing: `prove` looks at the signature, whether it is the first of its kind is for the intake to
+know, and only then may it `bind`.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from etp.auth import NOBODY, AuthPolicy, check_frame
 from etp.messages import BODY_BYTES, MessageType, ReasonCode
 
 if TYPE_CHECKING:
-    from etp.extensions import Extensions
+    from etp.extensions import Auth, Extensions
 
 UNSIGNED_TYPES: Final = frozenset({MessageType.QUERY, MessageType.QUERY_RESPONSE})
 """The two types that need no Auth: they ask and tell, and bind nobody."""
@@ -27,17 +29,33 @@ class Refusal(NamedTuple):
 
 
 class Identity:
-    """The peer of one connection: "conn:<n>" until a key is proved, then "key:<64 hex>"."""
+    """The peer of one connection: by the connection's own name until a key is proved, then "key:<64 hex>".
 
-    __slots__ = ("_own_key", "_policy", "peer", "registered", "signer", "trades_unsigned")
+    Who `greets_strangers`, a battery, takes a first Register that is for nobody. Who dials does not: the answer knows
+    whom it is for, and a Register for nobody is what batteries multicast, for everybody to hear and to repeat.
+    """
 
-    def __init__(self, policy: AuthPolicy, conn_id: int) -> None:
+    __slots__ = (
+        "_greets_strangers",
+        "_own_key",
+        "_policy",
+        "peer",
+        "registered",
+        "signer",
+        "trades_unsigned",
+        "turned_away",
+    )
+
+    def __init__(self, policy: AuthPolicy, name: str, *, greets_strangers: bool) -> None:
         self._policy = policy
+        self._greets_strangers = greets_strangers
         self._own_key = NOBODY if policy.signer is None else policy.signer.public_key
         self.trades_unsigned = False
-        self.peer = f"conn:{conn_id}"
+        self.peer = name
         self.signer: bytes | None = None
         self.registered = False
+        self.turned_away: Refusal | None = None
+        """Why the peer's introduction was not accepted, if that is worth telling."""
 
     @property
     def needs_auth(self) -> bool:
@@ -47,41 +65,37 @@ class Identity:
     def claim(self, kind: int, extensions: Extensions) -> Refusal | None:
         """Return what can be said against a signed frame, or one that had to be, without looking at its signature."""
         auth = extensions.auth
-        if auth is None or self._is_open_to_all(kind):
+        if auth is None or self.is_open_to_all(kind):
             return self._claim_unsigned(kind)
         if not self._policy.trusts(auth.signer):
             return Refusal("this key is not trusted here")
         if self.signer is not None:
             return None if auth.signer == self.signer else Refusal("not the key that registered", forged=True)
         if self._policy.peers == "signed" and kind != MessageType.REGISTER:
-            return Refusal("Register with Auth comes first")
+            return self.turned_away or Refusal("Register with Auth comes first")
         if self.trades_unsigned:
             return Refusal("this connection already trades unsigned")
         return None
 
-    def prove(self, kind: int, frame: bytes, extensions: Extensions, wall_ms: int) -> bytes | None:
-        """Return the signer of a frame that `claim` let pass, None for an unsigned one; the first binds the connection.
-
-        Raises AuthError when the Auth does not hold.
-        """
-        auth = extensions.auth
-        if auth is None or self._is_open_to_all(kind):
-            return None
-        introduces = self.signer is None and kind == MessageType.REGISTER
-        signer = check_frame(
+    def prove(self, kind: int, frame: bytes, auth: Auth, rest: bytes, wall_ms: int) -> bytes:
+        """Return the signer of a signed frame that `claim` let pass. Raises AuthError when the Auth does not hold."""
+        introduces = self.signer is None and kind == MessageType.REGISTER and self._greets_strangers
+        return check_frame(
             frame[:BODY_BYTES],
             auth,
-            extensions.rest,
+            rest,
             peers=(self._own_key, NOBODY) if introduces else (self._own_key,),
             wall_ms=wall_ms,
             max_skew_ms=self._policy.max_skew_ms,
         )
-        if self.signer is None:
-            self.signer = signer
-            self.peer = f"key:{signer.hex()}"
-        return signer
 
-    def _is_open_to_all(self, kind: int) -> bool:
+    def bind(self, signer: bytes) -> None:
+        """Let the connection belong to a key that has been proved on it, by a signature never seen before."""
+        self.signer = signer
+        self.peer = f"key:{signer.hex()}"
+        self.turned_away = None
+
+    def is_open_to_all(self, kind: int) -> bool:
         """Whether the Auth of a frame is not looked at: it asks or tells before its sender has introduced himself."""
         return kind in UNSIGNED_TYPES and self.signer is None and self._policy.peers == "signed"
 

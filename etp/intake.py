@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from etp.counts import Counts
     from etp.identity import Identity
+    from etp.pace import AddressPace
 
 _REGISTER: Final = int(MessageType.REGISTER)
 _QUERY: Final = int(MessageType.QUERY)
@@ -45,6 +46,17 @@ _PLAIN_BID: Final = struct.Struct("<IBQQBd24sd26s")
 _UNUSED_EARLY: Final = bytes(24)
 _UNUSED_LATE: Final = bytes(26)
 _new: Final = tuple.__new__
+
+
+class _Proof(NamedTuple):
+    """What a signature has shown: whose it is, and whether it, or one that could be it, was seen before."""
+
+    signer: bytes | None = None
+    is_replay: bool = False
+
+
+_UNPROVED: Final = _Proof()
+_REPLAYED: Final = "a signature that was used before"
 
 
 class Received(NamedTuple):
@@ -68,6 +80,7 @@ class Intake:
     """Turns what one peer sends into `Received` values; never raises on input."""
 
     __slots__ = (
+        "_address",
         "_bad",
         "_cause_ms",
         "_counts",
@@ -99,7 +112,10 @@ class Intake:
         counts: Counts,
         now_ms: int,
         wall_ms: Callable[[], int],
+        address: str = "",
+        shared: AddressPace | None = None,
     ) -> None:
+        self._address = address
         self._is_battery = role is Role.BATTERY
         self._has_fast_lane = self._is_battery and not identity.needs_auth
         self._hears = HEARD_BY[role]
@@ -110,13 +126,13 @@ class Intake:
         self._reader = FrameReader()
         self._framed_ms = self._now_ms = self._cause_ms = now_ms
         pace = (limits.frames_per_s, limits.burst) if self._is_battery else (0, 0)
-        self._rate = FrameRate(*pace)
-        self._refused = FrameRate(*pace)
+        self._rate = FrameRate(*pace, None if shared is None else shared.taken)
+        self._refused = FrameRate(*pace, None if shared is None else shared.refused)
         self._bad = BadFrames(limits.bad_frames_per_min)
         self.decided: dict[tuple[int, int], int] = {}
         """Refusals decided here and still to be spoken: (id, code) -> how often."""
         self.identity = identity
-        self.memory: PeerMemory = memories.for_connection()
+        self.memory: PeerMemory = memories.for_connection(identity.peer)
         self.repeats: list[bytes] = []
         """Answers to be given again; the connection queues and clears them."""
         self.close_reason: str | None = None
@@ -145,6 +161,7 @@ class Intake:
     def silence(self, now_ms: int) -> str | None:
         """Why a peer that says nothing, or not the rest of what it began, should be closed by now."""
         limits = self._limits
+        self.memory.forget_expired(now_ms)
         silent_ms = now_ms - self._framed_ms
         if self._reader.tail and 0 < limits.half_frame_ms <= silent_ms:
             return f"half a frame for {silent_ms} ms"
@@ -191,7 +208,12 @@ class Intake:
     def _take(self, frame: bytes) -> Received | None:
         in_rate = self._rate.spend(self._now_ms)
         if not in_rate and not self._refused.spend(self._now_ms):
-            self.close_reason = f"more than twice {self._limits.frames_per_s} frames/s"
+            limits = self._limits
+            self.close_reason = (
+                f"more than twice {limits.frames_per_s} frames/s"
+                if self._refused.is_over(self._now_ms)
+                else f"more than twice {limits.address_frames_per_s} frames/s from its address"
+            )
             return None
         try:
             body, extensions = decode_frame(frame)
@@ -214,37 +236,48 @@ class Intake:
             if isinstance(checked, str):
                 return self._decide(body, extensions, ReasonCode.MALFORMED, checked)
             body = checked
-        signer: bytes | None = None
+        proof = _UNPROVED
         if extensions.auth is not None or self.identity.needs_auth:
             proved = self._guard(kind, frame, extensions, in_rate)
             if isinstance(proved, Refusal):
                 return self._refuse(frame, body, extensions, proved)
-            signer = proved
+            proof = proved
         if kind in _ANSWERED:
-            return self._take_once(frame, body, extensions, signer, in_rate)
-        return self._take_again(body, extensions, signer, in_rate)
+            return self._take_once(frame, body, extensions, proof, in_rate)
+        return self._take_again(body, extensions, proof, in_rate)
 
-    def _guard(self, kind: int, frame: bytes, extensions: Extensions, in_rate: bool) -> bytes | Refusal | None:
-        """Return the proved signer, None when there is none (or no time to prove it), or why the frame is refused."""
-        identity = self.identity
+    def _guard(self, kind: int, frame: bytes, extensions: Extensions, in_rate: bool) -> _Proof | Refusal:
+        """Return what the Auth proves, nothing when there is none (or no time to look), or why the frame is refused.
+
+        Every signature that holds is remembered, whatever becomes of its frame: one that was overheard, and comes again
+        on a connection that belongs to nobody, is forged.
+        """
+        identity, auth = self.identity, extensions.auth
         refusal = identity.claim(kind, extensions)
-        if refusal is not None or not in_rate:
+        if refusal is not None:
             return refusal
+        if not in_rate or auth is None or identity.is_open_to_all(kind):
+            return _UNPROVED
+        wall_ms = self._wall_ms()
         try:
-            signer = identity.prove(kind, frame, extensions, self._wall_ms())
+            signer = identity.prove(kind, frame, auth, extensions.rest, wall_ms)
         except AuthError as error:
             return Refusal(str(error), forged=True)
-        if signer is None:
-            return None
-        self._has_fast_lane = False
-        memory = self._memories.for_signer(signer, self._now_ms)
+        memory = self._memories.for_signer(signer, self._now_ms, self._address)
         if memory is None:
-            return Refusal("too many peers at once", code=ReasonCode.BUSY)
+            identity.turned_away = Refusal("too many peers at once", code=ReasonCode.BUSY)
+            return identity.turned_away
+        is_replay = memory.is_replay(auth) or self._memories.was_signed_before(auth, wall_ms, self._now_ms)
+        if identity.signer is None:
+            if is_replay:
+                return Refusal(_REPLAYED, forged=True)
+            identity.bind(signer)
+            self._has_fast_lane = False
         self.memory = memory
-        return signer
+        return _Proof(signer, is_replay)
 
     def _take_once(
-        self, frame: bytes, body: Body, extensions: Extensions, signer: bytes | None, in_rate: bool
+        self, frame: bytes, body: Body, extensions: Extensions, proof: _Proof, in_rate: bool
     ) -> Received | None:
         """A Bid or a Confirm: it takes effect unless it did already, its id is taken, or there are too many."""
         table = self.memory.bids if body[0] == _BID else self.memory.confirms
@@ -262,13 +295,13 @@ class Intake:
         if known is Verdict.FULL or not in_rate:
             self._counts.over_rate += 1
             return self._decide(body, extensions, ReasonCode.BUSY, "too many frames")
-        if signer is not None and self._is_replay(extensions):
-            return self._decide(body, extensions, ReasonCode.NOT_TRUSTED, "a signature that was used before")
-        self.identity.trades_unsigned = signer is None
+        if proof.is_replay:
+            return self._decide(body, extensions, ReasonCode.NOT_TRUSTED, _REPLAYED)
+        self.identity.trades_unsigned = proof.signer is None
         table.take(body[1], image, self._now_ms)
-        return Received(body, extensions, self.identity.peer, signer, 0, "", self._cause_ms)
+        return Received(body, extensions, self.identity.peer, proof.signer, 0, "", self._cause_ms)
 
-    def _take_again(self, body: Body, extensions: Extensions, signer: bytes | None, in_rate: bool) -> Received | None:
+    def _take_again(self, body: Body, extensions: Extensions, proof: _Proof, in_rate: bool) -> Received | None:
         """Every type that may take effect more than once. A Query is answered even above the rate."""
         kind = body[0]
         code, reason = 0, ""
@@ -277,15 +310,12 @@ class Intake:
             if kind != _QUERY:
                 return None
             code, reason = int(ReasonCode.BUSY), "too many frames"
-        if signer is not None and self._is_replay(extensions):
+        if proof.is_replay:
             self._counts.dropped += 1
             return None
         if kind == _REGISTER:
             self.identity.registered = True
-        return Received(body, extensions, self.identity.peer, signer, code, reason, self._cause_ms)
-
-    def _is_replay(self, extensions: Extensions) -> bool:
-        return extensions.auth is not None and self.memory.is_replay(extensions.auth)
+        return Received(body, extensions, self.identity.peer, proof.signer, code, reason, self._cause_ms)
 
     def _take_malformed(self, frame: bytes, reason: str) -> Received | None:
         kind, message_id = frame[0], int.from_bytes(frame[1:9], "little")

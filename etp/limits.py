@@ -19,8 +19,14 @@ AUTH_SKEW_MS: Final = 30_000
 """How far an Auth's time may be from ours: a gateway's clock without NTP for a week (ETP section 2)."""
 PENDING_MS: Final = 1_000
 """A Bid or Confirm unanswered for twice its limit has lost its asker; the same frame then counts anew."""
-TRADE_MS: Final = 86_400_000
-"""No trade lasts a day; one that seems to has lost its buyer, and its id may be forgotten."""
+STARTED_SLACK_MS: Final = 1_000
+"""How far the clock of a buyer who speaks right after our start may be behind: a host with NTP is within 100 ms."""
+MEMORIES_PER_CONNECTION: Final = 4
+"""Signers remembered of one address for each connection that it may hold: keys cost nothing, and are kept a minute."""
+ADDRESSES_PACED: Final = 1_024
+"""Addresses whose rate is remembered: four times the connections; one forgotten in mid-burst starts afresh."""
+BURST_S: Final = 2
+"""An address may send two seconds of its rate at once, as a connection may."""
 DECIDED_MAX: Final = 4_096
 """Refusals the connection has decided and its handler has not yet spoken: one read's worth of frames, and some."""
 WAKE_UP_FRAMES_MAX: Final = 16_384
@@ -32,6 +38,7 @@ _MAY_BE_OFF: Final = frozenset(
         "per_address",
         "frames_per_s",
         "burst",
+        "address_frames_per_s",
         "bad_frames_per_min",
         "half_frame_ms",
         "stalled_ms",
@@ -55,6 +62,8 @@ class Limits:
     """Frames a second that one buyer's connection may send on average; above it Bids get code 7."""
     burst: int = 400
     """Frames one buyer's connection may send at once: two seconds of its rate."""
+    address_frames_per_s: int = 2_000
+    """Frames a second from one address, over all of its connections: ten buyers at their full rate."""
     outbox_frames: int = 64
     """Frames that may wait for a slow reader: the pushes and answers of one lot."""
     outbox_bytes: int = 65_536

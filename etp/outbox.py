@@ -64,6 +64,15 @@ class Outbox:
             waiting.sort(key=_urgency)
         return waiting
 
+    def holds(self, frame: bytes) -> bool:
+        """Whether these very bytes wait."""
+        return any(item[3] is frame for item in self.waiting)
+
+    def take_back(self, kind: int, message_id: int) -> None:
+        """Remove what waits of one type about one message."""
+        wire_id = message_id.to_bytes(8, "little")
+        self.waiting = [item for item in self.waiting if item[1] != kind or item[3][_ID] != wire_id]
+
     def _supersede(self, newer: Waiting) -> Waiting:
         """Remove what a newer frame makes needless; it inherits the right to leave first."""
         old = [item for item in self.waiting if item[1] == newer[1] and _replaces(newer[1], newer[3], item[3])]

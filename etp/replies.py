@@ -4,7 +4,8 @@ Ids are remembered for Bid and Confirm, the two messages whose effect must happe
 either has no effect of its own (Query, Register on its connection) or speaks again of a trade under the bid's id with
 other bytes (Terminate, BESSStatus); there a signed frame counts once by its signature.
 
-An unsigned peer is its connection and so is its memory. A signer's memory is shared by all of its connections.
+An unsigned peer is its connection and so is its memory. A signer's memory is shared by all of its connections; it is
+given up when nothing in it can matter any more. What outlives it are pins, the bid ids of trades that have not ended.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from __future__ import annotations
 from enum import Enum
 from itertools import islice
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
-from etp.limits import PENDING_MS, TRADE_MS, Limits
+from etp.limits import AUTH_SKEW_MS, MEMORIES_PER_CONNECTION, PENDING_MS, STARTED_SLACK_MS, Limits
 from etp.messages import MessageType, ReasonCode
 
 if TYPE_CHECKING:
@@ -42,7 +44,8 @@ class IdTable:
         self.most = limits.reply_ids + (limits.reply_ids >> 4)
         self.known: dict[int, tuple[bytes, bytes | None, int]] = {}
         """id -> (what was asked, the answer or None, when asked or answered in ms), oldest first."""
-        self.pinned: set[int] = set()
+        self.pinned: dict[int, None] = {}
+        """The ids of trades, oldest first."""
 
     def look(self, message_id: int, image: bytes, now_ms: int) -> bytes | Verdict | None:
         """Return None for a new id, the answer to repeat, or why the id cannot be taken."""
@@ -80,6 +83,21 @@ class IdTable:
         """Let an id be asked again with other bytes."""
         self.known.pop(message_id, None)
 
+    def pin(self, message_id: int) -> None:
+        """Keep an id taken; of more ids than one buyer can have trades, the oldest is given up."""
+        self.pinned[message_id] = None
+        if len(self.pinned) > self._limit // 2 + 1:
+            del self.pinned[next(iter(self.pinned))]
+
+    def forget_expired(self, now_ms: int) -> None:
+        """Give back the room of ids whose time is over, until the first that has some left."""
+        known = self.known
+        while known:
+            message_id = next(iter(known))
+            if message_id in self.pinned or now_ms - known[message_id][2] < self._keep_ms:
+                return
+            del known[message_id]
+
     def forget_oldest(self, now_ms: int) -> bool:
         """Make room; what is pinned or waits for its answer stays. Return whether there is room."""
         old = (
@@ -95,23 +113,30 @@ class IdTable:
 class PeerMemory:
     """What one peer asked and was answered, and which of its signatures were seen."""
 
-    __slots__ = ("_floor_ms", "_limits", "_seen", "bids", "confirms", "touched_ms")
+    __slots__ = ("__weakref__", "_floor_ms", "_limits", "_seen", "address", "bids", "confirms", "touched_ms")
 
-    def __init__(self, limits: Limits, now_ms: int = 0) -> None:
+    def __init__(self, limits: Limits, now_ms: int = 0, address: str = "") -> None:
         self._limits = limits
         self._seen: dict[bytes, int] = {}
         self._floor_ms = -1
+        self.address = address
+        """Where its peer was first heard."""
         self.bids = IdTable(limits)
         self.confirms = IdTable(limits)
         self.touched_ms = now_ms
 
     def pin(self, bid_id: int) -> None:
-        """Keep a trade's bid id taken until `unpin`, whatever else the peer asks; for trades of an earlier process."""
-        self.bids.pinned.add(bid_id)
+        """Keep a trade's bid id taken until `unpin`, whatever else the peer asks."""
+        self.bids.pin(bid_id)
 
     def unpin(self, bid_id: int) -> None:
-        """Let an id live on only as long as any other; for trades that end without a word to the peer."""
-        self.bids.pinned.discard(bid_id)
+        """Let an id live on only as long as any other."""
+        self.bids.pinned.pop(bid_id, None)
+
+    def forget_expired(self, now_ms: int) -> None:
+        """Give back the room of what can no longer be asked again."""
+        self.bids.forget_expired(now_ms)
+        self.confirms.forget_expired(now_ms)
 
     def is_replay(self, auth: Auth) -> bool:
         """Whether a verified signature was seen before; if not, it is seen now.
@@ -155,36 +180,102 @@ class PeerMemory:
 class PeerMemories:
     """The memories of all peers of one battery or one aggregator, bounded by `limits.signers`."""
 
-    __slots__ = ("_by_signer", "_limits")
+    __slots__ = ("_by_connection", "_by_signer", "_keep_ms", "_limits", "_opened_ms", "_parked", "_per_address")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
+        self._keep_ms = max(limits.reply_ms, 2 * AUTH_SKEW_MS)
+        self._per_address = limits.per_address * MEMORIES_PER_CONNECTION or limits.signers
+        self._opened_ms: int | None = None
+        self._by_connection: WeakValueDictionary[str, PeerMemory] = WeakValueDictionary()
         self._by_signer: dict[bytes, PeerMemory] = {}
+        self._parked: dict[bytes, dict[int, None]] = {}
+        """The pins of signers whose memory was given up, or is not there yet; the longest parked first."""
 
     def __len__(self) -> int:
         return len(self._by_signer)
 
-    def for_connection(self) -> PeerMemory:
-        """Return a fresh memory for an unsigned connection; it lives as long as that."""
-        return PeerMemory(self._limits)
+    def opened(self, now_ms: int) -> None:
+        """Note that connections can come from now on; what was signed before may have been heard by an earlier process.
 
-    def for_signer(self, public_key: bytes, now_ms: int) -> PeerMemory | None:
-        """Return a signer's memory, or None when the table is full of peers that must not be forgotten yet.
+        Without it nothing counts as signed too early. The first call decides.
+        """
+        if self._opened_ms is None:
+            self._opened_ms = now_ms
 
-        To be asked for at each signed frame: a memory idle for `reply_ms` may be given up, one with a trade in it for
-        a day.
+    def was_signed_before(self, auth: Auth, wall_ms: int, now_ms: int) -> bool:
+        """Whether a frame is older than this process, which cannot know whether it took effect already."""
+        if self._opened_ms is None:
+            return False
+        return auth.timestamp_ms < wall_ms - (now_ms - self._opened_ms) - STARTED_SLACK_MS
+
+    def for_connection(self, peer: str = "") -> PeerMemory:
+        """Return a fresh memory for an unsigned connection of this name; it lives as long as that."""
+        memory = PeerMemory(self._limits)
+        self._by_connection[peer] = memory
+        return memory
+
+    def for_signer(self, public_key: bytes, now_ms: int, address: str = "") -> PeerMemory | None:
+        """Return a signer's memory, or None when it or its address would be one too many.
+
+        To be asked for at each signed frame: a memory that was not asked for while any Auth in it can be repeated is
+        given up.
         """
         memory = self._by_signer.get(public_key)
         if memory is None:
-            if len(self._by_signer) >= self._limits.signers and not self._make_room(now_ms):
+            self._forget_idle(now_ms)
+            if len(self._by_signer) >= self._limits.signers or self._is_crowded(address):
                 return None
-            memory = self._by_signer[public_key] = PeerMemory(self._limits)
+            memory = self._by_signer[public_key] = PeerMemory(self._limits, now_ms, address)
+            memory.bids.pinned = self._parked.pop(public_key, memory.bids.pinned)
         memory.touched_ms = now_ms
         return memory
 
-    def _make_room(self, now_ms: int) -> bool:
-        for public_key, memory in self._by_signer.items():
-            if now_ms - memory.touched_ms >= (TRADE_MS if memory.bids.pinned else self._limits.reply_ms):
-                del self._by_signer[public_key]
-                return True
-        return False
+    def memory_of(self, peer: str) -> PeerMemory | None:
+        """Return what is remembered of a peer by its name: of a signer for a while, of a connection while it lives."""
+        key = _key_of(peer)
+        return self._by_connection.get(peer) if key is None else self._by_signer.get(key)
+
+    def pin(self, peer: str, bid_id: int) -> None:
+        """Keep a trade's bid id taken until `unpin`, also when its buyer is not here: for trades of an earlier process.
+
+        An unsigned buyer that is gone cannot come back, and needs no pin.
+        """
+        memory, key = self.memory_of(peer), _key_of(peer)
+        if memory is not None:
+            memory.pin(bid_id)
+        elif key is not None:
+            self._park(key, {**self._parked.pop(key, {}), bid_id: None})
+
+    def unpin(self, peer: str, bid_id: int) -> None:
+        """Let go the bid id of a trade or award that has ended, whether or not its buyer could be told."""
+        memory, key = self.memory_of(peer), _key_of(peer)
+        if memory is not None:
+            memory.unpin(bid_id)
+        elif key is not None:
+            pins = self._parked.get(key, {})
+            pins.pop(bid_id, None)
+            if not pins:
+                self._parked.pop(key, None)
+
+    def _is_crowded(self, address: str) -> bool:
+        """Whether one address has brought as many signers as it may, so that it cannot shut out the others."""
+        if not address or self._per_address >= self._limits.signers:
+            return False
+        return sum(memory.address == address for memory in self._by_signer.values()) >= self._per_address
+
+    def _forget_idle(self, now_ms: int) -> None:
+        idle = [key for key, memory in self._by_signer.items() if now_ms - memory.touched_ms > self._keep_ms]
+        for key in idle:
+            pins = self._by_signer.pop(key).bids.pinned
+            if pins:
+                self._park(key, pins)
+
+    def _park(self, key: bytes, pins: dict[int, None]) -> None:
+        self._parked[key] = pins
+        if len(self._parked) > self._limits.signers:
+            del self._parked[next(iter(self._parked))]
+
+
+def _key_of(peer: str) -> bytes | None:
+    return bytes.fromhex(peer[4:]) if peer.startswith("key:") else None

@@ -19,6 +19,7 @@ from etp.replies import PeerMemories
 
 if TYPE_CHECKING:
     from etp.messages import Body
+    from etp.pace import AddressPace
 
 Cutter: TypeAlias = Callable[[bytes], Iterator[bytes]]
 """How a write is cut into reads."""
@@ -83,6 +84,8 @@ def make_connection(
     conn_id: int = 1,
     now_ms: int = 0,
     wall_ms: Callable[[], int] = lambda: 1_700_000_000_000,
+    address: str = "",
+    shared: AddressPace | None = None,
 ) -> Connection:
     """Return one end of a conversation with everything a test does not care about filled in."""
     limits = Limits() if limits is None else limits
@@ -96,6 +99,8 @@ def make_connection(
         remote="127.0.0.1",
         now_ms=now_ms,
         wall_ms=wall_ms,
+        address=address,
+        shared=shared,
     )
 
 

@@ -21,7 +21,7 @@ class Role(Enum):
 class Lateness(Enum):
     """What becomes of a frame whose limit passes while it waits."""
 
-    REFUSE = "replaced by Reject 5"
+    REFUSE = "not sent, the bid gets Reject 5"
     SEND = "sent and counted"
     SUPERSEDE = "dropped for the newest of its type"
 

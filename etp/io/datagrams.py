@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-    from etp.auth import AuthPolicy
     from etp.discovery import Budget
     from etp.extensions import Extensions
     from etp.messages import Body
@@ -64,8 +63,7 @@ class _Door(asyncio.DatagramProtocol):
 class DatagramPost:
     """Sockets, counts and the checks that every datagram passes."""
 
-    def __init__(self, policy: AuthPolicy, wall_ms: Callable[[], int], budget: Budget) -> None:
-        self._policy = policy
+    def __init__(self, wall_ms: Callable[[], int], budget: Budget) -> None:
         self._wall_ms = wall_ms
         self._budget = budget
         self._doors: list[asyncio.DatagramTransport] = []

@@ -26,7 +26,10 @@ class LinkHandler(Protocol):
         """An Accept was handed to the kernel."""
 
     def accept_late(self, link: Link, body: Body) -> None:
-        """The limit of an Accept passed before it could leave; Reject 5 went instead."""
+        """The limit of an Accept passed before it could leave, and nothing was sent: refuse the bid with code 5.
+
+        Only the handler knows the price to beat.
+        """
 
 
 class LinkOwner(Protocol):

@@ -160,8 +160,8 @@ class Link(asyncio.Protocol):
                 transport.write(data if self._tls is None else self._tls.encrypt(data))
                 if not self._paused:
                     connection.drained(now_ms)
-                if self._accepts:
-                    self._tell_accepts()
+            if self._accepts:
+                self._tell_accepts()
         if connection.close_reason is not None and not self._closing:
             self.close(connection.close_reason)
 
@@ -200,7 +200,7 @@ class Link(asyncio.Protocol):
         stream.set_write_buffer_limits(high=0)
         tune(stream.get_extra_info("socket"), limits)
         self._made_ms = now_ms = self._clock.now_ms()
-        self.connection = self._maker(self.remote, now_ms)
+        self.connection = self._maker(self.remote, now_ms, self.address)
         self._clock.link_opened()
         self._watch()
         if self._make_tls is None:

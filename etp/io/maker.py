@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from etp.connection import Connection
+from etp.io.sockets import site_of
+from etp.pace import AddressPaces
 from etp.replies import PeerMemories
+from etp.timing import Role
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,11 +16,13 @@ if TYPE_CHECKING:
     from etp.auth import AuthPolicy
     from etp.latency import LatencyBook
     from etp.limits import Limits
-    from etp.timing import Role
 
 
 class ConnectionMaker:
-    """Builds the connections of one battery or one aggregator; they share memories, latencies and a count of ids."""
+    """Builds the connections of one battery or one aggregator; they share memories, latencies and a count of ids.
+
+    The connections of one address (IPv6: one /64) share its rate.
+    """
 
     def __init__(
         self,
@@ -29,9 +34,9 @@ class ConnectionMaker:
         wall_ms: Callable[[], int],
         latency: LatencyBook | None = None,
         memories: PeerMemories | None = None,
-        first_id: int = 1,
+        nonce: str = "",
     ) -> None:
-        """`first_id` numbers the first connection: unsigned trades outlive a process, and so do their peers' names."""
+        """`nonce` tells the connections of this process from those of others, in whose names unsigned trades go on."""
         self.role = role
         self.device_id = device_id
         self.policy = policy
@@ -39,11 +44,14 @@ class ConnectionMaker:
         self.wall_ms = wall_ms
         self.latency = latency
         self.memories = PeerMemories(limits) if memories is None else memories
-        self._last_id = first_id - 1
+        self.nonce = nonce
+        self._paces = AddressPaces(limits.address_frames_per_s if role is Role.BATTERY else 0)
+        self._last_id = 0
 
-    def __call__(self, remote: str, now_ms: int) -> Connection:
-        """Return a connection with the next id."""
+    def __call__(self, remote: str, now_ms: int, address: str = "") -> Connection:
+        """Return a connection with the next id; "" or "?" is an address that nobody knows."""
         self._last_id += 1
+        site = "" if address == "?" else site_of(address)
         return Connection(
             role=self.role,
             device_id=self.device_id,
@@ -55,4 +63,7 @@ class ConnectionMaker:
             now_ms=now_ms,
             wall_ms=self.wall_ms,
             latency=self.latency,
+            nonce=self.nonce,
+            address=site,
+            shared=self._paces.of(site, now_ms),
         )

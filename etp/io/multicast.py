@@ -30,14 +30,16 @@ _HEARD: Final = frozenset({MessageType.REGISTER, MessageType.QUERY_RESPONSE, Mes
 class BatteryAnnouncer(DatagramPost):
     """The battery's UDP side: `start` answers Queries on the service port, `join` adds the group.
 
-    `answer` returns the QueryResponse for a Query (its `message_id` repeated), or None for silence.
+    `answer` returns the QueryResponse for a Query (its `message_id` repeated), or None for silence. Without a `policy`
+    it says nothing by itself: that is for signed sites whose time of day cannot be trusted, where every Register and
+    DeviceFailure would be unsigned or wrongly dated.
     """
 
     def __init__(
         self,
         *,
         device_id: int,
-        policy: AuthPolicy,
+        policy: AuthPolicy | None,
         wall_ms: Callable[[], int],
         answer: Callable[[Body, Endpoint], Body | None],
         settings: MulticastSettings | None = None,
@@ -47,7 +49,8 @@ class BatteryAnnouncer(DatagramPost):
         budget = Budget(
             (rules.answers_per_s, rules.answers_burst), (rules.answers_per_host_per_s, rules.answers_per_host_burst), 0
         )
-        super().__init__(policy, wall_ms, budget)
+        super().__init__(wall_ms, budget)
+        self._policy = policy
         self._device_id = device_id
         self._answer = answer
         self._settings = settings or MulticastSettings()
@@ -56,6 +59,18 @@ class BatteryAnnouncer(DatagramPost):
         self._sock: socket.socket | None = None
         self._announcements: Announcements | None = None
         self._next_id = FIRST_BATTERY_ID
+
+    @property
+    def policy(self) -> AuthPolicy | None:
+        """By which rules it announces the battery; None = it does not. Setting it announces what can be again."""
+        return self._policy
+
+    @policy.setter
+    def policy(self, policy: AuthPolicy | None) -> None:
+        is_news = policy is not None and policy != self._policy
+        self._policy = policy
+        if is_news:
+            self.changed()
 
     async def start(self, sock: socket.socket) -> None:
         """Answer on a bound UDP socket with the TCP server's port number; the socket is ours from here on."""
@@ -85,12 +100,13 @@ class BatteryAnnouncer(DatagramPost):
             self._later(self._announcements.due_ms, self._announce)
 
     def multicast(self, body: Body) -> None:
-        """Send a frame to the group, signed where the site's policy is; nothing before `join`."""
-        if self._announcements is None or self._service is None:
+        """Send a frame to the group, signed where the site's policy is; nothing before `join` or without a policy."""
+        policy = self._policy
+        if self._announcements is None or self._service is None or policy is None:
             return
         frame = encode_frame(body)
-        if self._policy.peers == "signed" and self._policy.signer is not None:
-            frame = sign_frame(frame, signer=self._policy.signer, peer=NOBODY, timestamp_ms=self._wall_ms())
+        if policy.peers == "signed" and policy.signer is not None:
+            frame = sign_frame(frame, signer=policy.signer, peer=NOBODY, timestamp_ms=self._wall_ms())
         self._send(self._service, frame, self._settings.group, self._settings.port)
 
     def close(self) -> None:
@@ -143,7 +159,8 @@ class Finder(DatagramPost):
         budget = Budget(
             (rules.heard_per_s, rules.heard_burst), (rules.heard_per_host_per_s, rules.heard_per_host_burst), 0
         )
-        super().__init__(policy, wall_ms, budget)
+        super().__init__(wall_ms, budget)
+        self._policy = policy
         self._device_id = device_id
         self._listener = listener
         self._settings = settings or MulticastSettings()

@@ -68,6 +68,7 @@ class EtpServer:
         if self._ssl_context is not None:
             tls = partial(TlsEngine, self._ssl_context, server_side=True)
         clock = self._clock or PollClock(loop)
+        self._maker.memories.opened(clock.now_ms())
 
         def make_link() -> Link:
             return Link(handler=self._handler, maker=self._maker, clock=clock, owner=self, tls=tls)

@@ -181,16 +181,72 @@ def test_nothing_leaves_before_the_transport_is_empty() -> None:
     assert histogram.percentile(1.0) == 45
 
 
-def test_an_accept_that_is_too_late_becomes_a_reject() -> None:
+def test_an_accept_that_is_too_late_never_leaves_and_its_handler_says_what_beats_it() -> None:
     connection = battery()
+    refusal = Body.bid_reject(5, 7, code=ReasonCode.TOO_LATE, beat_e4=105_000)
     hear(connection, BID)
     connection.send(ACCEPT, now_ms=400, cause_ms=0)
-    assert said(connection, 501) == [Body.bid_reject(5, 7, code=ReasonCode.TOO_LATE, beat_e4=100_000)]
+    assert said(connection, 501) == []
     assert connection.take_late() == [ACCEPT]
     assert connection.take_late() == []
     assert connection.take_sent() == []
+    assert 5 in connection.memory.bids.pinned
+    connection.send(refusal, now_ms=501)
+    assert 5 not in connection.memory.bids.pinned
+    assert said(connection, 501) == [refusal]
     hear(connection, BID, now_ms=502)
-    assert said(connection, 502) == [Body.bid_reject(5, 7, code=ReasonCode.TOO_LATE, beat_e4=100_000)]
+    assert said(connection, 502) == [refusal]
+
+
+def test_a_late_accept_holds_up_nothing_else() -> None:
+    connection = battery()
+    hear(connection, BID)
+    connection.send(ACCEPT, now_ms=400, cause_ms=0)
+    connection.send(Body.bess_status(9, 7), now_ms=501)
+    assert said(connection, 501) == [Body.bess_status(9, 7)]
+    assert connection.take_late() == [ACCEPT]
+
+
+def choked() -> Connection:
+    """Return a battery whose Accept waits behind a push that the peer has not read."""
+    connection = battery()
+    hear(connection, BID)
+    connection.send(Body.query_response(FIRST_BATTERY_ID, 7, beat_e4=5), now_ms=0)
+    connection.data_to_send(0)
+    connection.send(ACCEPT, now_ms=1)
+    return connection
+
+
+TAKEN_BACK = [REJECT, Body.terminate(5, 7, code=ReasonCode.FAULT, delivered_wh=0)]
+
+
+@pytest.mark.parametrize("ending", TAKEN_BACK, ids=["reject", "terminate"])
+def test_an_accept_that_is_taken_back_before_it_left_never_leaves(ending: Body) -> None:
+    connection = choked()
+    connection.send(ending, now_ms=2)
+    connection.drained(3)
+    assert said(connection, 3) == [ending]
+    assert connection.take_sent() == []
+    assert connection.take_late() == []
+
+
+def test_a_plain_refusal_takes_an_accept_back_as_well() -> None:
+    connection = choked()
+    connection.refuse(5, ReasonCode.OUTBID, 101_000, 2, 0)
+    connection.drained(3)
+    assert said(connection, 3) == [REJECT]
+
+
+def test_a_bid_repeated_while_its_accept_waits_gets_one_accept_or_none() -> None:
+    connection = choked()
+    hear(connection, BID, BID, now_ms=400)
+    connection.drained(500)
+    assert said(connection, 500) == [ACCEPT]
+    connection = choked()
+    hear(connection, BID, now_ms=400)
+    connection.drained(502)
+    assert said(connection, 502) == []
+    assert connection.take_late() == [ACCEPT]
 
 
 def test_an_accept_at_its_limit_leaves() -> None:

@@ -208,16 +208,6 @@ def test_a_replayed_bid_gets_the_same_answer_on_any_connection() -> None:
     assert said(second)[-1] == REJECT
 
 
-def test_a_replayed_introduction_opens_nothing() -> None:
-    memories = PeerMemories(Limits())
-    introduction = signed(REGISTER, peer=NOBODY)
-    hear(seller(memories=memories), introduction)
-    thief = seller(memories=memories, conn_id=2)
-    assert hear(thief, introduction) == []
-    assert not thief.registered
-    assert thief.counts.dropped == 1
-
-
 def test_a_replayed_bid_whose_id_is_forgotten_has_no_second_effect() -> None:
     connection = seller(limits=Limits(reply_ids=16, frames_per_s=0, burst=0))
     hear(connection, signed(REGISTER, peer=NOBODY))
@@ -285,16 +275,18 @@ def test_an_open_site_without_a_key_verifies_but_cannot_sign() -> None:
 def test_a_second_register_is_for_the_peer() -> None:
     link = Link(seller(), buyer())
     link.run()
-    link.say(link.battery, Body.register(FIRST_BATTERY_ID + 1, 7))
+    link.say(link.battery, Body.register(FIRST_BATTERY_ID + 7, 7))
     assert codes(link.heard_by_aggregator) == [(0, 0), (0, 0)]
     assert link.aggregator.counts.bad == 0
 
 
-def test_a_late_accept_is_refused_under_signature() -> None:
+def test_a_late_accept_stays_here_and_its_refusal_is_signed() -> None:
     connection = seller()
     hear(connection, signed(REGISTER, peer=NOBODY), signed(BID))
     said(connection)
     connection.send(Body.bid_accept(5, 7, price_e4=1, energy_wh=100, power_w=-1), now_ms=0, cause_ms=-501)
+    assert connection.data_to_send(0) == b""
+    connection.send(Body.bid_reject(5, 7, code=ReasonCode.TOO_LATE, beat_e4=2), now_ms=0)
     body, found = decode_frame(connection.data_to_send(0)[4:])
     assert (body.message_type, body.termination_code) == (6, 5)
     assert found.auth is not None

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etp.pace import BadFrames, FrameRate
+from etp.limits import ADDRESSES_PACED
+from etp.pace import AddressPaces, BadFrames, FrameRate
 
 
 def test_a_burst_and_then_the_average() -> None:
@@ -29,6 +30,45 @@ def test_never_more_than_burst_and_rate(gaps_ms: list[int]) -> None:
 def test_switched_off_everything_passes() -> None:
     rate = FrameRate(0, 0)
     assert all(rate.spend(0) for _ in range(10_000))
+
+
+def test_a_shared_rate_bounds_everybody_and_what_it_stops_costs_nobody() -> None:
+    shared = FrameRate(100, 200)
+    first, second = FrameRate(100, 150, shared), FrameRate(0, 0, shared)
+    assert sum(first.spend(0) for _ in range(500)) == 150
+    assert sum(second.spend(0) for _ in range(500)) == 50
+    assert not second.is_over(0)
+    assert first.is_over(0)
+    assert sum(first.spend(1_000) for _ in range(500)) == 100
+    assert not second.spend(1_000)
+
+
+def test_an_address_is_known_again_and_another_is_not_it() -> None:
+    paces = AddressPaces(1_000)
+    assert paces.of("192.0.2.1", 0) is paces.of("192.0.2.1", 5)
+    assert paces.of("192.0.2.1", 0) is not paces.of("192.0.2.2", 0)
+    assert paces.of("", 0) is None
+    assert AddressPaces(0).of("192.0.2.1", 0) is None
+
+
+def test_addresses_are_forgotten_when_nothing_is_left_to_remember() -> None:
+    paces = AddressPaces(1_000)
+    busy = paces.of("busy", 0)
+    assert busy is not None
+    assert sum(busy.taken.spend(0) for _ in range(3_000)) == 2_000
+    for number in range(3 * ADDRESSES_PACED):
+        paces.of(str(number), 1)
+    assert paces.of("busy", 1) is busy
+    assert paces.of("busy", 10_000) is busy
+
+
+def test_addresses_are_bounded_even_if_all_are_busy() -> None:
+    paces = AddressPaces(1_000)
+    for number in range(2 * ADDRESSES_PACED):
+        pace = paces.of(str(number), 0)
+        assert pace is not None
+        assert pace.refused.spend(0)
+    assert len(paces._paces) == ADDRESSES_PACED
 
 
 def test_ten_bad_frames_within_a_minute() -> None:

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etp.extensions import Auth
-from etp.limits import PENDING_MS, TRADE_MS, Limits
+from etp.limits import PENDING_MS, Limits
 from etp.messages import MessageType, ReasonCode
-from etp.replies import IdTable, PeerMemories, PeerMemory, Verdict
+from etp.replies import IdTable, PeerMemory, Verdict
 
 KEEP_MS = 60_000
 
@@ -50,7 +50,7 @@ def test_a_pinned_id_stays_taken() -> None:
     table = table_of()
     table.take(1, b"bid", 0)
     table.answer(1, b"accept", 0)
-    table.pinned.add(1)
+    table.pin(1)
     for other in range(2, 200):
         assert table.look(other, b"bid", other) is None
         table.take(other, b"bid", other)
@@ -63,7 +63,7 @@ def test_a_pinned_id_stays_taken() -> None:
 
 def test_a_pinned_id_without_a_memory_is_taken_by_other_bytes() -> None:
     table = table_of()
-    table.pinned.add(1)
+    table.pin(1)
     assert table.look(1, b"bid", 0) is Verdict.DIFFERENT
 
 
@@ -126,7 +126,7 @@ def test_what_a_frame_answers(
     memory = asked(PeerMemory(Limits()), confirm=confirm)
     memory.said(kind, 5, code, b"said", 1)
     ended = kind == MessageType.TERMINATE or code == ReasonCode.NOT_CONFIRMED
-    assert memory.bids.pinned == ({5} if (confirm or kind == MessageType.BID_ACCEPT) and not ended else set())
+    assert set(memory.bids.pinned) == ({5} if (confirm or kind == MessageType.BID_ACCEPT) and not ended else set())
     assert memory.bids.look(5, b"bid", 2) == to_bid
     assert memory.confirms.look(5, b"confirm", 2) == to_confirm
 
@@ -158,28 +158,23 @@ def test_forgotten_signatures_do_not_count_again() -> None:
     assert not memory.is_replay(auth(99, 2_000))
 
 
-def test_signers_share_and_connections_do_not() -> None:
-    memories = PeerMemories(Limits())
-    key = bytes(32)
-    assert memories.for_signer(key, 0) is memories.for_signer(key, 5)
-    assert memories.for_connection() is not memories.for_connection()
-    assert len(memories) == 1
+def test_more_pins_than_one_buyer_can_have_trades_let_the_oldest_go() -> None:
+    table = table_of(16)
+    for message_id in range(20):
+        table.pin(message_id)
+    assert list(table.pinned) == list(range(11, 20))
+    assert len(table.pinned) < table.most
 
 
-def test_the_table_of_signers_is_bounded_and_protects_who_is_in_it() -> None:
-    memories = PeerMemories(Limits(signers=2))
-    first, second, third = (bytes([number]) * 32 for number in range(3))
-    held = memories.for_signer(first, 0)
-    assert held is not None
-    held.pin(5)
-    assert memories.for_signer(second, 0) is not None
-    assert memories.for_signer(third, KEEP_MS - 1) is None
-    assert memories.for_signer(third, KEEP_MS) is not None
-    assert memories.for_signer(first, KEEP_MS) is held
-    held.unpin(5)
-    assert memories.for_signer(second, 3 * KEEP_MS) is not None
-    held = memories.for_signer(first, 5 * KEEP_MS)
-    assert held is not None
-    held.pin(5)
-    assert memories.for_signer(third, 5 * KEEP_MS + TRADE_MS) is not None
-    assert len(memories) == 2
+def test_room_is_given_back_when_its_time_is_over() -> None:
+    memory = PeerMemory(Limits())
+    for message_id in range(100):
+        memory.bids.take(message_id, b"bid", message_id)
+        memory.bids.answer(message_id, b"reject", message_id)
+    memory.confirms.take(1, b"confirm", 0)
+    memory.forget_expired(KEEP_MS + 49)
+    assert list(memory.bids.known) == list(range(50, 100))
+    assert not memory.confirms.known
+    memory.pin(50)
+    memory.forget_expired(2 * KEEP_MS)
+    assert 50 in memory.bids.known

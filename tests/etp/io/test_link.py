@@ -80,16 +80,31 @@ def test_accept_is_reported_when_handed_over() -> None:
     assert notes.late == []
 
 
-def test_accept_that_waited_too_long_is_reported_late_and_refused() -> None:
-    notes = Notes(lambda link, frame: link.send(accept(frame.body.message_id), cause_ms=frame.cause_ms))
+class Seller(Notes):
+    """Accepts every bid, and refuses those whose Accept could not leave in time."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda link, frame: link.send(accept(frame.body.message_id), cause_ms=frame.cause_ms))
+
+    def accept_late(self, link: Link, body: Body) -> None:
+        super().accept_late(link, body)
+        link.send(Body.bid_reject(body.message_id, DEVICE, code=5, beat_e4=270_000))
+
+
+@pytest.mark.parametrize("pushes", [0, 1])
+def test_accept_that_waited_too_long_is_reported_late_and_its_handler_refuses(pushes: int) -> None:
+    notes = Seller()
     stage = Stage(notes)
     stage.transport.stuck = True
     stage.link.send(push(1))
     stage.link.data_received(encode_tcp(bid(5)))
+    for number in range(pushes):
+        stage.link.send(push(2 + number))
     stage.loop.now_s = 0.6
     stage.transport.unstick()
-    (body,) = frames_in(stage.transport.writes[1])
-    assert (body.message_type, body.termination_code) == (MessageType.BID_REJECT, 5)
+    *others, body = frames_in(b"".join(stage.transport.writes[1:]))
+    assert [other.message_type for other in others] == [MessageType.QUERY_RESPONSE] * pushes
+    assert (body.message_type, body.termination_code, body.sale_price_e4) == (MessageType.BID_REJECT, 5, 270_000)
     assert [late.message_id for late in notes.late] == [5]
     assert notes.sent == []
 
