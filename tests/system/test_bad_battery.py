@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Site = tuple[Battery, Agent]
+pytestmark = pytest.mark.slow  # a battery needs its seconds to be noticed as lost, and to be trusted again
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,6 @@ WRONGS = [
 ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "value", "code", "reason"), WRONGS, ids=[f"{name}-{value}" for name, value, _, _ in WRONGS]
 )
@@ -79,7 +79,6 @@ async def test_an_impossible_value_stops_a_sale_that_stands(well: Site) -> None:
     assert (await agent.snapshot())["deliveries"] == []
 
 
-@pytest.mark.slow
 async def test_a_battery_that_falls_silent_in_mid_delivery_is_let_go(well: Site) -> None:
     battery, agent = well
     async with buyer(agent.endpoint) as peer:
@@ -93,7 +92,6 @@ async def test_a_battery_that_falls_silent_in_mid_delivery_is_let_go(well: Site)
         await battery.until(lambda truth: truth["released"] and truth["power_w"] > -50, timeout_s=45)
 
 
-@pytest.mark.slow
 async def test_values_that_stand_still_end_a_delivery(well: Site) -> None:
     """A battery that shows no effect of its setpoint gets none; people are told, and have to look into it."""
     battery, agent = well
@@ -111,7 +109,6 @@ async def test_values_that_stand_still_end_a_delivery(well: Site) -> None:
     await agent.control("resume")
 
 
-@pytest.mark.slow
 async def test_a_lost_grid_is_a_fault_and_its_return_is_not_trusted_at_once(tmp_path: Path) -> None:
     with Battery(tmp_path) as battery, Agent(tmp_path, write_site(tmp_path, battery.address)) as agent:
         await agent.until_selling()

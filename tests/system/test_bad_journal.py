@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.slow  # a start or two of the agent each
+
 
 @pytest.fixture
 def battery(tmp_path: Path) -> Iterator[Battery]:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 KEY = IdentityKey.from_root(bytes(range(32)))
 SIGNED = 'peers = "signed"\ntrusted_peers = "any"'
 
+pytestmark = pytest.mark.slow  # a start, a kill and another start each
+
 
 @pytest.fixture
 def battery(tmp_path: Path) -> Iterator[Battery]:
@@ -63,7 +65,6 @@ async def test_killed_between_accept_and_confirm(tmp_path: Path, battery: Batter
     assert [(void["bid_id"], void["code"]) for void in records(tmp_path, "void")] == [(41, ReasonCode.NOT_CONFIRMED)]
 
 
-@pytest.mark.slow
 async def test_killed_in_mid_delivery_goes_on(tmp_path: Path) -> None:
     """A confirmed trade survives: the restarted agent counts what flowed meanwhile and delivers the rest."""
     with Battery(tmp_path, "--time-lapse", "60") as battery:
@@ -90,7 +91,6 @@ async def test_killed_in_mid_delivery_goes_on(tmp_path: Path) -> None:
         assert (end["bid_id"], end["code"], end["delivered_wh"]) == (51, ended.code, delivered_wh)
 
 
-@pytest.mark.slow
 async def test_killed_in_mid_delivery_and_never_started_again(tmp_path: Path, battery: Battery) -> None:
     """The battery is not left discharging: its own revert timer ends that."""
     site = write_site(tmp_path, battery.address)
@@ -172,7 +172,6 @@ async def test_killed_and_restarted_over_and_over(tmp_path: Path, battery: Batte
     assert battery.truth()["released"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["open", "signed"])
 async def test_a_trade_from_before_a_restart_belongs_to_nobody_new(tmp_path: Path, policy: str) -> None:
     """After a restart connections begin anew; a stranger who gets an old number gets nothing of the old trade."""

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.system.processes import Agent, Battery, run, write_site
+from tests.system.buyer import trades_fairly
+from tests.system.processes import ROOT, Agent, Battery, Process, run, write_site
 
 if TYPE_CHECKING:
     import subprocess
@@ -53,11 +54,12 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize(
-    ("command", "case"),
-    [("check-site", case) for case in WRONG]
-    + [("agent", case) for case in ("unknown key", "impossible floor", "empty")],
-)
+# Each is a process of its own: the commonest are always run.
+COMMON = ("unknown key", "impossible floor", "not TOML")
+CASES = [pytest.param("check-site", case, marks=[] if case in COMMON else pytest.mark.slow) for case in WRONG]
+
+
+@pytest.mark.parametrize(("command", "case"), [*CASES, *(("agent", case) for case in COMMON)])
 def test_a_wrong_site_file_is_one_line_and_status_2(tmp_path: Path, command: str, case: str) -> None:
     text, line, says = WRONG[case]
     path = tmp_path / "site.toml"
@@ -189,3 +191,23 @@ def test_status_of_an_agent_that_runs_and_of_one_that_has_gone(tmp_path: Path) -
     assert gone.returncode != 0
     assert "no agent listens on" in gone.stderr
     assert "Traceback" not in gone.stderr
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (_is_free(5020) and _is_free(4084)), reason="something uses the example's ports 5020 or 4084")
+async def test_the_example_runs_as_it_is(tmp_path: Path) -> None:
+    """Two commands and no thought: the battery with its defaults, the agent with the example."""
+    site = tmp_path / "site.toml"
+    site.write_bytes((ROOT / "deploy" / "examples" / "site.toml").read_bytes())
+    with Process(tmp_path, "battery", "sim", "battery") as battery:
+        assert battery.until_ready()["modbus"] == "127.0.0.1:5020"
+        with Agent(tmp_path, site) as agent:
+            assert agent.endpoint == ("127.0.0.1", 4084)
+            await agent.until_selling()
+            await trades_fairly(agent.endpoint)
+            assert agent.end() == 0
