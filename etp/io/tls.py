@@ -60,8 +60,12 @@ class TlsEngine:
         return b"".join(chunks)
 
     def encrypt(self, data: bytes) -> bytes:
-        """Return the ciphertext to write for `data`, the handshake's remains included."""
-        self._object.write(data)
+        """Return the ciphertext to write for `data`, the handshake's remains included; nothing on a broken connection.
+
+        Whoever breaks it while our frames wait for him to read gets no more of them; the link is closing.
+        """
+        with contextlib.suppress(ssl.SSLError):
+            self._object.write(data)
         return self._outgoing.read()
 
     def pending(self) -> bytes:

@@ -82,6 +82,47 @@ def test_garbage_is_a_tls_error_with_an_alert(fleet: Authority) -> None:
     assert server.pending()
 
 
+def test_a_broken_connection_carries_nothing_more(fleet: Authority) -> None:
+    server, client = engines(fleet)
+    shake_hands(server, client)
+    record = bytearray(client.encrypt(b"bid"))
+    record[-1] ^= 1
+    for garbage in (bytes(record), b"more"):
+        with pytest.raises(TlsError):
+            server.receive(garbage)
+    assert server.pending()  # the alert
+    assert server.encrypt(b"answer") == b""
+
+
+def test_who_breaks_it_while_answers_wait_for_him_is_closed_quietly(fleet: Authority) -> None:
+    loop, seller = FakeLoop(), Notes()
+    client = engines(fleet)[1]
+    context = fleet.context("battery", server_side=True)
+    link = Link(
+        handler=seller,
+        maker=maker(),
+        clock=PollClock(loop.face, ticking=False),
+        owner=Owner(),
+        tls=lambda: TlsEngine(context, server_side=True),
+    )
+    transport = FakeTransport(link)
+    link.connection_made(transport)
+    for _ in range(3):
+        link.data_received(client.pending())
+        client.receive(b"".join(transport.writes))
+        transport.writes.clear()
+    assert seller.links == [link]
+    transport.stuck = True
+    link.send(bid(1))
+    link.send(bid(2))
+    record = bytearray(client.encrypt(b"bid"))
+    record[-1] ^= 1
+    link.data_received(bytes(record))
+    transport.unstick()
+    link.connection_lost(None)
+    assert "TLS" in seller.closed[0]
+
+
 async def test_trade_over_mutual_tls(tidy: AsyncExitStack, fleet: Authority) -> None:
     seller, buyer = Refuser(), Notes()
     _, port = await serve(tidy, seller, ssl_context=fleet.context("battery", server_side=True))
