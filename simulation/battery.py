@@ -24,8 +24,8 @@ POLL_S: Final = 1.0
 _ANSWER_S: Final = (0.005, 0.030)
 _TIMEOUT_S: Final = 1.0
 _STATE_AGE_MS: Final = 2_500
-_SEEN_MS: Final = 5_000
-"""A change of what the battery does by itself that is younger cannot be known to an agent that polls and averages."""
+_SEEN_MS: Final = 13_000
+"""What the battery does by itself must last so long to be known: the last setpoint dies away, then a reading comes."""
 
 
 @dataclass(slots=True)
@@ -62,17 +62,25 @@ class Device:
         self._soc_bias_permille = soc_bias_permille
         self.own_discharged_wh = 0.0
         """What it has discharged of its own accord, and would have without anybody who commands it."""
+        self.sold_at_reading_wh: float
+        """What had left it for buyers when it was last read."""
         self.silent_at_ms = 0
         """When its line last was, or ceased to be, silent."""
         self._own_since_ms = 0
         self._baseline_w = 0.0
         self._reverts_at_ms = 0
         self._at_ms = 0
+        self.sold_at_reading_wh = self.sold_wh
 
     @property
     def discharged_wh(self) -> int:
         """The AC discharge counter, in its steps."""
         return int(self.model.counters.ac_discharged_wh) // self.counter_step_wh * self.counter_step_wh
+
+    @property
+    def sold_wh(self) -> float:
+        """What has left it beyond what it discharges of its own accord: what buyers can have got."""
+        return self.model.counters.ac_discharged_wh - self.own_discharged_wh
 
     @property
     def soc_permille(self) -> int:
@@ -85,7 +93,7 @@ class Device:
         if self.held and now_ms >= self._reverts_at_ms:
             self._step_to(self._reverts_at_ms)
             self.reverts += 1
-            self.let_go()
+            self.let_go(self._reverts_at_ms)
         self._step_to(now_ms)
 
     def hold(self, power_w: int, now_ms: int) -> None:
@@ -104,8 +112,10 @@ class Device:
         self._reverts_at_ms = now_ms + DEAD_MAN_MS
         return self.held
 
-    def let_go(self) -> None:
+    def let_go(self, now_ms: int) -> None:
         """Be its own master again."""
+        if self.held:
+            self._own_since_ms = now_ms
         self.held = False
         self.model.target_w = None
 
@@ -186,7 +196,7 @@ class DeviceLink:
         if power_w < 0:
             self._device.hold(power_w, _now_ms())
         else:
-            self._device.let_go()
+            self._device.let_go(_now_ms())
         return CommandResult(first_frame_at_ms, power_w)
 
     async def refresh(self) -> None:
@@ -203,7 +213,7 @@ class DeviceLink:
             except LinkLost:
                 continue
             self._device.advance(_now_ms())
-            self._device.let_go()
+            self._device.let_go(_now_ms())
             self._commanded = False
             return
 
@@ -218,6 +228,7 @@ class DeviceLink:
         device, model, now_ms = self._device, self._device.model, _now_ms()
         device.advance(now_ms)
         self.info = self.info or _info_of(device)
+        device.sold_at_reading_wh = device.sold_wh
         limits = model.limits()
         self._state = BatteryState(
             soc_permille=Value(device.soc_permille, now_ms),

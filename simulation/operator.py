@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agent.gateway import Gateway
+    from simulation.billing import Billing
     from simulation.ledger import Ledger
     from simulation.loop import VirtualLoop
     from simulation.machines import GatewayHost
@@ -25,12 +26,19 @@ class Operator:
     """Runs one gateway's machine; `fail` takes what must not happen."""
 
     def __init__(
-        self, host: GatewayHost, ledger: Ledger, *, loop: VirtualLoop, fail: Callable[[BaseException], None]
+        self,
+        host: GatewayHost,
+        ledger: Ledger,
+        billing: Billing,
+        *,
+        loop: VirtualLoop,
+        fail: Callable[[BaseException], None],
     ) -> None:
         self.crashes = 0
         self.stops = 0
         self._host = host
         self._ledger = ledger
+        self._billing = billing
         self._loop = loop
         self._fail = fail
         self._stopping = False
@@ -42,6 +50,7 @@ class Operator:
         if self._host.site.storage.journal.exists():
             for battery, books in books_of(self._host.records()).items():
                 self._ledger.booted(battery, books)
+                self._billing.booted(battery, books)
         self._host.boot()
         self._loop.call_outside(0.5, self._guarded, self._after_boot)
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from drivers.sim.physics import BatteryConfig, BatteryModel
 from simulation import invariants
 from simulation.battery import Device
+from simulation.billing import Billing
 from simulation.faults import Fault, FaultRates, schedule
 from simulation.invariants import Breach, DeviceWatch
 from simulation.ledger import Ledger
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from simulation.scene import BuyerPart
+    from simulation.scene import BuyerPart, Market
 
 _HOUR_S: Final = 3_600.0
 _QUIET_S: Final = 600.0
@@ -59,12 +60,13 @@ class Failure(Exception):  # noqa: N818 - it is what a run ends with
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """A run: its seed and length, where its files go, and how often what goes wrong."""
+    """A run: its seed and length, where its files go, how often what goes wrong, and its market (None = drawn)."""
 
     seed: int
     hours: float
     directory: Path
     rates: FaultRates = field(default_factory=FaultRates)
+    market: Market | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,12 +106,14 @@ class World:
         self._at_accept: deque[Callable[[], None]] = deque()
         """What waits for the next Accept, because it is about what happens right after one."""
         self._watches: list[tuple[str, DeviceWatch]] = []
-        self._counters_wh: dict[str, int] = {}
+        self._sold_wh: dict[str, float] = {}
         self._cause: BaseException | None = None
         self._crash_at_accept_by_s = 4 * _HOUR_S
-        self._market = draw_market(self._rng)
+        drawn = draw_market(self._rng)
+        self._market = options.market or drawn
         self.gateway = self._make_gateway()
-        self.operator = Operator(self.gateway, self._ledger, loop=self.loop, fail=self._fail)
+        self._billing = Billing(self.devices, self._now_ms)
+        self.operator = Operator(self.gateway, self._ledger, self._billing, loop=self.loop, fail=self._fail)
         self.buyers = [self._make_buyer(part) for part in buyers_of(random.Random(self._rng.random()), self._market)]
 
     def run(self) -> Summary:
@@ -149,7 +153,7 @@ class World:
         records = self.gateway.records()
         invariants.check_lots(records, self._ledger.lots)
         invariants.check_survival(records, self._ledger.confirmed)
-        sold = {n: d.discharged_wh - self._counters_wh[n] - d.own_discharged_wh for n, d in self.devices.items()}
+        sold = {name: device.sold_wh - self._sold_wh[name] for name, device in self.devices.items()}
         invariants.check_end(records, sold, self._ledger.billed_wh)
 
     def _begin(self, fault: Fault) -> None:
@@ -252,6 +256,7 @@ class World:
         if gateway is None:
             return
         self._ledger.heard(name, fields)
+        self._billing.heard(name, fields)
         if name == "bid_accepted":
             device = self.devices[fields["battery"]]
             owed_wh = self._ledger.owed_wh(device.name)
@@ -314,7 +319,7 @@ class World:
                 soc_step_permille=step_permille,
                 soc_bias_permille=bias_permille,
             )
-            self._counters_wh[name] = self.devices[name].discharged_wh
+            self._sold_wh[name] = self.devices[name].sold_wh
         host = GatewayHost(
             "gateway",
             site_toml(rng, names, self._market),
@@ -362,7 +367,7 @@ class World:
             crashes_at_accept=self.counts["crashes_at_accept"],
             stops=self.operator.stops,
             resets=self.network.resets,
-            delivered_wh=sum(d.discharged_wh - self._counters_wh[n] for n, d in self.devices.items()),
+            delivered_wh=int(sum(device.sold_wh - self._sold_wh[name] for name, device in self.devices.items())),
             steps=self.loop.steps,
         )
 
