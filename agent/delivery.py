@@ -20,7 +20,8 @@ from agent.delivery_plan import TICK_MS, Act, Hold, Snapshot, decide
 from agent.delivery_ports import StopReport
 from agent.delivery_resume import resume
 from agent.delivery_runs import Runs
-from agent.guardrails import GRID_LOST, Obstacle, obstacle_of
+from agent.gauge import Gauge
+from agent.guardrails import Obstacle, obstacle_of
 from etp.messages import ReasonCode
 
 if TYPE_CHECKING:
@@ -64,7 +65,9 @@ class Delivery:
         self._hands = Hands(battery, log, _now_ms)
         self._alarms = Alarms(log, listener)
         self._runs = Runs(log, listener, time_lapse=rules.time_lapse)
+        self._gauge = Gauge()
         self._patient_until_ms = 0
+        self._stopped: Obstacle | None = None
         self._wake = asyncio.Event()
         self._quiet = asyncio.Event()
         self._quiet.set()
@@ -81,10 +84,18 @@ class Delivery:
 
     # what the desk asks and sees
 
-    def start(self, trade: Trade) -> None:
-        """Deliver a confirmed trade; its window runs from now. One that is under delivery already is not repeated."""
-        self._runs.add(trade, _now_ms())
+    def start(self, trade: Trade) -> bool:
+        """Deliver a confirmed trade; its window runs from now. Once `stop_all` was called it ends at once instead.
+
+        False: a trade of that name is under delivery already. It goes on, and this one is not taken on.
+        """
+        now_ms = _now_ms()
+        if not self._runs.add(trade, now_ms):
+            return False
+        if self._stopped is not None:
+            self._runs.dismiss(trade.key, self._stopped, now_ms)
         self._stir()
+        return True
 
     def stop(self, peer: str, bid_id: int, code: int, reason: str = "stopped by the buyer") -> bool:
         """End one delivery early; False when there is none of that name."""
@@ -93,18 +104,25 @@ class Delivery:
         return found
 
     async def stop_all(self, code: int, reason: str = "stopped by the owner", *, timeout_s: float = 10.0) -> StopReport:
-        """End every delivery and give the battery back; say so when it does not answer within `timeout_s`."""
-        self._runs.close(None, code, reason, _now_ms())
+        """End every delivery, now and from now on, and give the battery back.
+
+        Trades that are confirmed meanwhile end with the same code; their ends are waited for too. The report says how
+        things stand when it is made: at rest, or what is still open after `timeout_s`.
+        """
+        if self._stopped is None:
+            self._stopped = Obstacle(ReasonCode(code), reason)
+        self._runs.close(None, *self._stopped, _now_ms())
         self._wake.set()
         try:
             async with asyncio.timeout(timeout_s):
-                await self._quiet.wait()
+                while not self._quiet.is_set():
+                    await self._quiet.wait()
         except TimeoutError:
-            if not self.released:
+            if not self.released or self._operations.busy:
                 return StopReport(False, f"no answer to the release within {timeout_s:.0f} s")
             return StopReport(True, f"the journal has not taken the ends within {timeout_s:.0f} s")
         obstacle = self._alarms.obstacle(_now_ms())
-        return StopReport(True, obstacle.reason if obstacle else "")
+        return StopReport(self.released, obstacle.reason if obstacle else "")
 
     def acknowledge(self) -> None:
         """An operator has looked into what blocks selling: it no longer does."""
@@ -117,11 +135,13 @@ class Delivery:
     def reconcile(self, books: Books) -> None:
         """Take on what an earlier start has left, before `run`: trades, a take-over in force, blocking alarms."""
         left = resume(books, now_ms=_now_ms(), wall_ms=self._wall_ms(), time_lapse=self._rules.time_lapse)
-        self._runs.restore(left.runs, left.away)
-        self._alarms.restore(left.alarms)
+        self._runs.restore(left.runs, left.away, baseline_w=left.baseline_w)
+        self._alarms.restore(left.alarms, _now_ms())
         self._patient_until_ms = _now_ms() + PATIENCE_MS
         if left.take_over is not None:
             self._hands.inherit(left.take_over)
+        if left.take_over is not None or left.runs:
+            self._gauge.doubt()
         self._stir()
 
     @property
@@ -148,6 +168,11 @@ class Delivery:
     def baseline_w(self) -> int:
         """The discharge that goes on (or went on before the take-over) without any trade (magnitude)."""
         return self._operations.baseline_w()
+
+    @property
+    def unseen_wh(self) -> int:
+        """The energy that may have left since the state-of-charge gauge last moved: it is not for sale again."""
+        return delivery_view.unseen_wh(self._gauge, self._battery.info, self._rules)
 
     @property
     def released(self) -> bool:
@@ -189,7 +214,7 @@ class Delivery:
         self._check_effect(now_ms)
         self._check_release()
         if self.released:
-            self._runs.read_up(wall_ms=self._wall_ms(), now_ms=now_ms)
+            self._runs.read_up(wall_ms=self._wall_ms(), now_ms=now_ms, baseline_w=self._operations.baseline_w())
         plan = decide(self._snapshot(now_ms))
         self._runs.become(plan.runs, plan.ended, now_ms)
         self._runs.report_progress(now_ms)
@@ -219,14 +244,20 @@ class Delivery:
             patient=patient,
             at_floor=info is not None
             and delivery_view.is_at_floor(
-                state, info, self._rules, flow_w=flow_w, now_ms=now_ms, tick_ms=self._tick_ms
+                state,
+                info,
+                self._rules,
+                unseen_wh=self.unseen_wh,
+                flow_w=flow_w,
+                now_ms=now_ms,
+                tick_ms=self._tick_ms,
             ),
             read_at_ms=self._runs.read_at_ms,
             tick_ms=self._tick_ms,
         )
 
     def _obstacle(self, state: BatteryState, now_ms: int) -> Obstacle | None:
-        own = self._alarms.obstacle(now_ms)
+        own = self._stopped or self._alarms.obstacle(now_ms)
         if own is not None:
             return own
         if self._runs.is_reading_up:
@@ -241,10 +272,10 @@ class Delivery:
         info = self._battery.info
         if info is None:
             return
+        self._gauge.observe(state)
         self._runs.observe(state, info)
         self._hands.observe(state, info)
-        if state.grid_ok is False:
-            self._alarms.pause(GRID_LOST, _now_ms() + alarm.GRID_PAUSE_MS)
+        self._alarms.observe_grid(state.grid_ok, _now_ms())
         if self._runs or not self.released:
             self._wake.set()
 

@@ -1,14 +1,15 @@
 """What is wrong with a battery's deliveries, who was told, and whether selling must wait.
 
 Two kinds: alarms that block selling until an operator acknowledges them (they survive a restart through the journal),
-and those that end with their cause. A pause forbids deliveries for a while without anybody's doing.
+and those that end with their cause. A pause forbids deliveries for a while without anybody's doing; the one after the
+grid was lost has an alarm of its own for as long as it lasts, so that a restart does not cut it short.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from agent.guardrails import Obstacle
+from agent.guardrails import GRID_LOST, Obstacle
 from drivers.errors import BadReply, DeviceError, EchoFailed, ForeignWrite, LinkLost, NotReady
 from etp.messages import ReasonCode
 
@@ -31,6 +32,7 @@ UNANSWERED: Final = "release-unanswered"
 UNRELEASED: Final = "release-failed"
 NO_ECHO: Final = "echo-failed"
 REFUSED: Final = "command-refused"
+GRID: Final = "grid-lost"
 BLOCKING: Final = frozenset({FOREIGN, NO_EFFECT, UNRELEASED, NO_ECHO, REFUSED})
 """The alarms that block selling until an operator acknowledges them."""
 
@@ -72,9 +74,11 @@ class Alarms:
         self._pause_until_ms = 0
         self._pause_reason = ""
 
-    def restore(self, alarms: Mapping[str, str]) -> None:
-        """Take over blocking alarms that nobody acknowledged before a restart."""
+    def restore(self, alarms: Mapping[str, str], now_ms: int) -> None:
+        """Take over what an earlier start left: blocking alarms, and a grid that may have been lost a moment ago."""
         self._raised.update(alarms)
+        if GRID in alarms:
+            self.pause(GRID_LOST, now_ms + GRID_PAUSE_MS)
 
     def raise_(self, name: str, reason: str) -> None:
         """Raise an alarm; one that stands is not told twice."""
@@ -97,6 +101,14 @@ class Alarms:
         """Deliver nothing until a monotonic time."""
         if until_ms > self._pause_until_ms:
             self._pause_until_ms, self._pause_reason = until_ms, reason
+
+    def observe_grid(self, grid_ok: bool | None, now_ms: int) -> None:
+        """Pause when the grid is lost, and until it has been back for a while; None = not known, nothing changes."""
+        if grid_ok is False:
+            self.pause(GRID_LOST, now_ms + GRID_PAUSE_MS)
+            self.raise_(GRID, GRID_LOST)
+        elif grid_ok and now_ms >= self._pause_until_ms:
+            self.clear(GRID)
 
     def obstacle(self, now_ms: int) -> Obstacle | None:
         """Return what forbids deliveries on our own account."""

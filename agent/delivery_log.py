@@ -6,6 +6,7 @@ a journal that has failed stops selling by itself, and what runs is delivered to
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from agent import records
@@ -13,7 +14,6 @@ from agent.journal_errors import JournalError
 from agent.records import Kind
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
 
     from agent.delivery_ports import JournalPort
@@ -80,7 +80,7 @@ class DeliveryLog:
         except JournalError as error:
             self.failed = self.failed or error
             if then is not None:
-                then()
+                asyncio.get_running_loop().call_soon(then)  # nobody is told from within its own call
             return
         written.add_done_callback(lambda done: self._written(done, then))
 

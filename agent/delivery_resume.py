@@ -3,31 +3,41 @@
 Confirmed trades survive every crash. A take-over in force is released first whatever comes next: only a battery under
 its own control can be taken over again with its own values on record. A trade then goes on with what was delivered so
 far; what left while nobody was metering is read off the counter, if that moved as a counter can (dispatch.md
-section 9), else the trade ends openly.
+section 9), else the trade ends openly. The counter sees the house's own use too: the discharge that ran before the
+take-over goes on all the while, and a trade gets no more than its power can have given until the dead-man stopped it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agent import energy
-from agent.delivery_alarms import BLOCKING
-from agent.delivery_plan import Run
-from agent.metering import is_fine, is_plausible_step
+from agent.delivery_alarms import BLOCKING, GRID
+from agent.delivery_plan import TAIL_MS, Run
+from agent.metering import MJ_PER_WH, is_fine, is_plausible_step
 from agent.trades import Trade
 from drivers.device import TakeOver
 
 if TYPE_CHECKING:
     from agent.books_types import BookedTakeOver, BookedTrade, Books
     from agent.records import TradeKey
+    from drivers.device import BatteryInfo
+
+PROGRESS_MS: Final = 5_000
+"""How often the counter is put on record while a delivery runs; the next process counts from the last record."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Away:
-    """A trade whose delivery ran when the last process ended: the counter then, and since when it can have moved."""
+    """A trade whose delivery ran when the last process ended: the counter on record, and when that was.
+
+    `since_wall_ms` is when the delivery began: a counter cannot have moved further than the battery's power allows
+    since then, wherever a clock was set meanwhile.
+    """
 
     counter_wh: int
+    counter_wall_ms: int
     since_wall_ms: int
     energy_wh: int
     power_w: int
@@ -35,13 +45,17 @@ class Away:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resumed:
-    """What a start takes on: runs in the order of their confirms, what the counter is to tell, the take-over."""
+    """What a start takes on: runs in the order of their confirms, what the counter is to tell, the take-over.
+
+    `baseline_w` is the discharge (magnitude) that ran before that take-over, 0 without one.
+    """
 
     runs: tuple[Run, ...]
     away: dict[TradeKey, Away]
     take_over: TakeOver | None
+    baseline_w: int
     alarms: dict[str, str]
-    """Alarms of deliveries that still forbid selling, name -> reason."""
+    """Alarms of deliveries that still forbid selling, be it for a while, name -> reason."""
 
 
 def resume(books: Books, *, now_ms: int, wall_ms: int, time_lapse: int = 1) -> Resumed:
@@ -53,8 +67,11 @@ def resume(books: Books, *, now_ms: int, wall_ms: int, time_lapse: int = 1) -> R
         ),
         away={trade.deal.key: away for trade in trades if (away := _away(trade)) is not None},
         take_over=_take_over(books.take_over) if books.take_over else None,
+        baseline_w=_baseline_w(books.take_over) if books.take_over else 0,
         alarms={
-            name: alarm.detail for name, alarm in books.alarms.items() if name in BLOCKING and alarm.blocks_selling
+            name: alarm.detail
+            for name, alarm in books.alarms.items()
+            if name == GRID or (name in BLOCKING and alarm.blocks_selling)
         },
     )
 
@@ -64,28 +81,43 @@ def away_wh(
     counter_wh: int,
     *,
     wall_ms: int,
-    rated_power_w: int,
-    counter_step_wh: int,
+    info: BatteryInfo,
+    baseline_w: int = 0,
     time_lapse: int = 1,
 ) -> dict[TradeKey, int | None]:
     """Return what each trade received while no process was metering; None where the counter cannot be believed.
 
-    The counter's movement is split by granted power, rounded down: no trade is told it got what another may have got.
-    A trade for which the counter is too coarse got nothing: power was not measured meanwhile.
+    The counter's movement less the baseline is split by granted power, rounded down: no trade is told it got what
+    another, or the house, may have got. A trade for which the counter is too coarse got nothing: power was not
+    measured meanwhile.
     """
     granted_w = sum(each.power_w for each in away.values())
     parts: dict[TradeKey, int | None] = {}
     for key, each in away.items():
         step_wh = counter_wh - each.counter_wh
-        elapsed_ms = (wall_ms - each.since_wall_ms) * time_lapse
-        plausible = is_plausible_step(step_wh, elapsed_ms, rated_power_w=rated_power_w, counter_step_wh=counter_step_wh)
+        plausible = is_plausible_step(
+            step_wh,
+            (wall_ms - each.since_wall_ms) * time_lapse,
+            rated_power_w=info.rated_power_w,
+            counter_step_wh=info.counter_step_wh,
+        )
         if not plausible:
             parts[key] = None
-        elif is_fine(counter_step_wh, each.energy_wh):
-            parts[key] = step_wh * each.power_w // granted_w
+        elif is_fine(info.counter_step_wh, each.energy_wh):
+            elapsed_ms = max(0, wall_ms - each.counter_wall_ms)
+            energy_mj = max(0, step_wh * MJ_PER_WH - baseline_w * elapsed_ms * time_lapse)
+            most_mj = each.power_w * _served_ms(elapsed_ms, info.dead_man_ms) * time_lapse
+            parts[key] = min(energy_mj * each.power_w // granted_w, most_mj) // MJ_PER_WH
         else:
             parts[key] = 0
     return parts
+
+
+def _served_ms(elapsed_ms: int, dead_man_ms: int | None) -> int:
+    """Return how long a setpoint can have been followed since the counter was put on record."""
+    if dead_man_ms is None:
+        return elapsed_ms
+    return min(elapsed_ms, PROGRESS_MS + dead_man_ms + TAIL_MS)
 
 
 def _run(battery: str, booked: BookedTrade, *, now_ms: int, wall_ms: int, time_lapse: int) -> Run:
@@ -109,6 +141,7 @@ def _away(booked: BookedTrade) -> Away | None:
         return None
     return Away(
         counter_wh=booked.counter_wh,
+        counter_wall_ms=booked.started_wall_ms if booked.counter_wall_ms is None else booked.counter_wall_ms,
         since_wall_ms=booked.started_wall_ms,
         energy_wh=booked.deal.energy_wh,
         power_w=booked.deal.power_w,
@@ -120,3 +153,10 @@ def _take_over(booked: BookedTakeOver) -> TakeOver:
         return TakeOver.from_json(booked.body)
     except (KeyError, TypeError, ValueError):
         return TakeOver(found=booked.found, recipe=booked.recipe, addresses={})
+
+
+def _baseline_w(booked: BookedTakeOver) -> int:
+    try:
+        return max(0, int(booked.body["baseline_w"]))
+    except (KeyError, TypeError, ValueError):
+        return 0

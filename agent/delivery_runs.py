@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from agent.delivery_plan import Run, final_code
-from agent.delivery_resume import away_wh
+from agent.delivery_resume import PROGRESS_MS, away_wh
 from agent.delivery_view import measured
 from agent.metering import Meter, Metered
 from agent.trades import ActiveDelivery, Delivered
@@ -23,11 +23,10 @@ if TYPE_CHECKING:
     from agent.delivery_plan import Measured
     from agent.delivery_ports import DeliveryListener
     from agent.delivery_resume import Away
+    from agent.guardrails import Obstacle
     from agent.records import TradeKey
     from agent.trades import Trade
     from drivers.device import BatteryInfo, BatteryState
-
-PROGRESS_MS: Final = 5_000
 
 
 class Runs:
@@ -44,6 +43,7 @@ class Runs:
         self._progress_at_ms = 0
         self._info: BatteryInfo | None = None
         self._meter: Meter | None = None
+        self._baseline_w = 0
 
     def __bool__(self) -> bool:
         return bool(self._runs)
@@ -61,7 +61,7 @@ class Runs:
     @property
     def baseline_w(self) -> int:
         """The discharge that ran before the take-over (magnitude)."""
-        return self._meter.baseline_w if self._meter else 0
+        return self._baseline_w
 
     @property
     def read_at_ms(self) -> int:
@@ -97,15 +97,24 @@ class Runs:
         """Return the runs that want power."""
         return tuple(run for run in self._runs if run.closing is None)
 
-    def add(self, trade: Trade, now_ms: int) -> None:
-        """Take a trade on; its window runs from now. One that is here already is not repeated."""
-        if all(run.trade.key != trade.key for run in self._runs):
-            self._runs.append(Run(trade=trade, ends_by_ms=now_ms + trade.window_ms))
+    def add(self, trade: Trade, now_ms: int) -> bool:
+        """Take a trade on; its window runs from now. False: one of that name is here already, and stays."""
+        if any(run.trade.key == trade.key for run in self._runs):
+            return False
+        self._runs.append(Run(trade=trade, ends_by_ms=now_ms + trade.window_ms))
+        return True
 
-    def restore(self, runs: Iterable[Run], away: Mapping[TradeKey, Away]) -> None:
-        """Take on the runs of an earlier start."""
+    def dismiss(self, key: TradeKey, why: Obstacle, now_ms: int) -> None:
+        """End a run that was only just taken on: nobody has served it."""
+        run = next(run for run in self._runs if run.trade.key == key)
+        self._runs.remove(run)
+        self._end(run.close(why.code, why.reason, now_ms), now_ms)
+
+    def restore(self, runs: Iterable[Run], away: Mapping[TradeKey, Away], *, baseline_w: int = 0) -> None:
+        """Take on the runs of an earlier start, and the discharge that ran before its take-over."""
         self._runs.extend(runs)
         self._away = dict(away)
+        self.set_baseline(baseline_w)
 
     def close(self, key: TradeKey | None, code: int, reason: str, now_ms: int) -> bool:
         """Close one run, or (None) all; False when there is none."""
@@ -120,10 +129,12 @@ class Runs:
             self._meter = Meter(
                 rated_power_w=info.rated_power_w, counter_step_wh=info.counter_step_wh, time_lapse=self._lapse
             )
+            self._meter.baseline_w = self._baseline_w
         self._meter.read(power=state.power_w, counter=state.discharged_wh)
 
     def set_baseline(self, baseline_w: int) -> None:
         """A take-over begins: this discharge was running before it."""
+        self._baseline_w = baseline_w
         if self._meter is not None:
             self._meter.baseline_w = baseline_w
 
@@ -159,8 +170,11 @@ class Runs:
         for run in ended:
             self._end(run, now_ms)
 
-    def read_up(self, *, wall_ms: int, now_ms: int) -> None:
-        """Read off the counter what trades of an earlier start received while nobody was metering."""
+    def read_up(self, *, wall_ms: int, now_ms: int, baseline_w: int) -> None:
+        """Read off the counter what trades of an earlier start received while nobody was metering.
+
+        `baseline_w` is the discharge that ran all the while without them.
+        """
         if not self._away or self._meter is None or self._info is None:
             return
         counter = self._meter.counter
@@ -172,8 +186,8 @@ class Runs:
                 self._away,
                 counter.value,
                 wall_ms=wall_ms,
-                rated_power_w=self._info.rated_power_w,
-                counter_step_wh=self._info.counter_step_wh,
+                baseline_w=baseline_w,
+                info=self._info,
                 time_lapse=self._lapse,
             )
         self._away = {}

@@ -1,4 +1,4 @@
-"""What a battery's state means for its deliveries: pure readings of `BatteryState`, nothing remembered."""
+"""What a battery's state means for its deliveries: pure, nothing remembered here."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from agent.metering import MJ_PER_WH
 if TYPE_CHECKING:
     from agent.delivery_plan import Run
     from agent.delivery_ports import DeliveryRules
+    from agent.gauge import Gauge
     from agent.metering import Meter
     from drivers.device import BatteryInfo, BatteryState
 
@@ -25,24 +26,41 @@ def cap_w(state: BatteryState, info: BatteryInfo, rules: DeliveryRules) -> int:
     return max(0, min(allowed_w, info.rated_power_w, site_w))
 
 
+def unseen_wh(gauge: Gauge, info: BatteryInfo | None, rules: DeliveryRules) -> int:
+    """Return the energy to take off what the state of charge says is usable: it may lag behind (`agent.gauge`)."""
+    if info is None:
+        return 0
+    return gauge.unseen_wh(info, capacity_wh=_capacity_wh(info, rules), efficiency_permille=rules.efficiency_permille)
+
+
 def is_at_floor(
-    state: BatteryState, info: BatteryInfo, rules: DeliveryRules, *, flow_w: int, now_ms: int, tick_ms: int
+    state: BatteryState,
+    info: BatteryInfo,
+    rules: DeliveryRules,
+    *,
+    unseen_wh: int,
+    flow_w: int,
+    now_ms: int,
+    tick_ms: int,
 ) -> bool:
     """Whether a discharge must end now so that the charge does not fall below the floor.
 
-    The charge known is as old as its reading; what has left since, and what will leave until the next look and the
-    battery's reaction to it, is taken off at the present flow. Without a state of charge the answer is no: that is an
-    obstacle of its own.
+    The charge known lags by up to `unseen_wh` and is as old as its reading; what has left since, and what will leave
+    until the next look and the battery's reaction to it, is taken off at the present flow. Without a state of charge
+    the answer is no: that is an obstacle of its own.
     """
     soc = state.soc_permille
     if soc is None:
         return False
     device_floor = state.device_floor_permille
     floor = energy.floor_of(rules.floor_permille, (device_floor.value if device_floor else None,))
-    capacity_wh = info.capacity_wh if rules.capacity_wh is None else rules.capacity_wh
-    left_wh = energy.usable_wh(soc.value, floor, capacity_wh, rules.efficiency_permille)
+    left_wh = energy.usable_wh(soc.value, floor, _capacity_wh(info, rules), rules.efficiency_permille) - unseen_wh
     gone_mj = flow_w * rules.time_lapse * (max(0, now_ms - soc.at_ms) + tick_ms + REACTION_MS)
     return left_wh * MJ_PER_WH <= gone_mj
+
+
+def _capacity_wh(info: BatteryInfo, rules: DeliveryRules) -> int:
+    return info.capacity_wh if rules.capacity_wh is None else rules.capacity_wh
 
 
 def baseline_of(state: BatteryState, info: BatteryInfo) -> int:

@@ -70,15 +70,18 @@ def offer_of(
     trouble: Obstacle | None,
     smallest_need_wh: int | None,
     now_ms: int,
+    unseen_wh: int = 0,
 ) -> Offer:
     """Return what may be offered; an absent value that selling needs makes the battery stale, never a guess.
 
     `stopped` says why the owner (or a failed part of the gateway) stopped selling, "" when nobody did; `trouble` is
-    what deliveries hold against this battery.
+    what deliveries hold against this battery. `unseen_wh` is what may have left since the state of charge last moved
+    (`Delivery.unseen_wh`): it is not sold, but awards are kept as long as the state of charge itself covers them.
     """
     state = state.fresh(now_ms, rules.state_age_max_ms)
-    usable_wh, usable_full_wh = _usable(state, info, limits)
-    short_wh = max(0, promises.energy_wh - usable_wh)
+    shown_wh, usable_full_wh = _usable(state, info, limits)
+    usable_wh = max(0, shown_wh - unseen_wh)
+    short_wh = max(0, promises.energy_wh - shown_wh)
     obstacle = sale_obstacle(state, rules, now_ms) or trouble
     is_failing = obstacle is not None and obstacle.code in {ReasonCode.FAULT, ReasonCode.OFFLINE}
     failing = obstacle.reason if obstacle is not None and is_failing else ""

@@ -176,6 +176,7 @@ class Seller:
             trouble=self.delivery.obstacle(),
             smallest_need_wh=self.desk.buyers.smallest_regular_need_wh(self.reputation, self.now_ms()),
             now_ms=self.now_ms(),
+            unseen_wh=self.delivery.unseen_wh,
         )
         before = self.desk.lots.open_lot()
         self.desk.present(self.offer, self.terms())

@@ -82,7 +82,14 @@ class ModelBattery:
 
     name = "b1"
 
-    def __init__(self, model: BatteryModel, *, counter_step_wh: int = 1, dead_man_ms: int | None = 10_000) -> None:
+    def __init__(
+        self,
+        model: BatteryModel,
+        *,
+        counter_step_wh: int = 1,
+        dead_man_ms: int | None = 10_000,
+        soc_step_permille: int = 1,
+    ) -> None:
         self.model = model
         self.switches = Switches()
         self.info: BatteryInfo | None = BatteryInfo(
@@ -93,12 +100,14 @@ class ModelBattery:
             dead_man_ms=dead_man_ms,
             counter_step_wh=counter_step_wh,
             counter_point="ac" if counter_step_wh else "none",
+            soc_step_permille=soc_step_permille,
         )
         self.writes: list[tuple[int, str, int]] = []
         self.held = False
         self.device_floor_permille: int | None = None
         self.lowest_soc = model.soc
         self._step_wh = counter_step_wh
+        self._shown_permille = int(model.soc * 1_000)
         self._at_ms = now_ms()
         self._refreshed_ms = 0
         self._state = BatteryState()
@@ -127,13 +136,23 @@ class ModelBattery:
         self._at_ms = at_ms
         self.lowest_soc = min(self.lowest_soc, self.model.soc)
 
+    def soc_permille(self) -> int:
+        """Return what the gauge shows: it stands still until the charge has moved by a whole step."""
+        step = self.info.soc_step_permille if self.info else 1
+        moved = self.model.soc * 1_000 - self._shown_permille
+        if step == 1:
+            self._shown_permille = int(self.model.soc * 1_000)
+        elif abs(moved) >= step:
+            self._shown_permille += int(moved / step) * step
+        return self._shown_permille
+
     def read(self) -> BatteryState:
         self.advance()
         model, switches, at_ms = self.model, self.switches, now_ms()
         counter = switches.counter(int(model.counters.ac_discharged_wh) // max(1, self._step_wh) * self._step_wh)
         warm = None if switches.temp_max_dc is None else Value(switches.temp_max_dc, at_ms)
         return BatteryState(
-            soc_permille=Value(int(model.soc * 1_000), at_ms),
+            soc_permille=Value(self.soc_permille(), at_ms),
             power_w=Value(switches.power(round(model.power_w)), at_ms),
             voltage_mv=Value(51_200, at_ms),
             temp_min_dc=Value(200, at_ms),
@@ -314,11 +333,15 @@ async def world(
     rules: DeliveryRules | None = None,
     counter_step_wh: int = 1,
     dead_man_ms: int | None = 10_000,
+    soc_step_permille: int = 1,
     tick_ms: int = 250,
 ) -> AsyncIterator[World]:
     """A running delivery on a battery that has answered."""
     battery = ModelBattery(
-        BatteryModel(config or BatteryConfig()), counter_step_wh=counter_step_wh, dead_man_ms=dead_man_ms
+        BatteryModel(config or BatteryConfig()),
+        counter_step_wh=counter_step_wh,
+        dead_man_ms=dead_man_ms,
+        soc_step_permille=soc_step_permille,
     )
     made = World(tmp_path / "journal.db", battery, rules or DeliveryRules(), tick_ms)
     made.go()

@@ -179,35 +179,6 @@ def test_a_trade_that_is_stopped_before_its_first_setpoint_ends_with_nothing(tmp
     run(story())
 
 
-def test_the_owner_may_stop_everything(tmp_path: Path) -> None:
-    async def story() -> None:
-        async with world(tmp_path) as here:
-            await here.confirm(trade(1, power_w=2_000))
-            await here.confirm(trade(2, power_w=2_000))
-            await asyncio.sleep(30)
-            report = await here.delivery.stop_all(ReasonCode.WITHDRAWN, "owner")
-            assert report == (True, "")
-            assert {(each.code, each.reason) for each in here.ear.ended} == {(ReasonCode.WITHDRAWN, "owner")}
-            assert all(15 <= each.delivered_wh <= 17 for each in here.ear.ended)
-            assert not here.battery.held
-            await here.confirm(trade(3, energy_wh=100))
-            ended = await here.ear.until_ended(3)
-            assert ended[-1].code == 0
-
-    run(story())
-
-
-def test_nothing_to_stop_is_stopped_at_once(tmp_path: Path) -> None:
-    async def story() -> None:
-        async with world(tmp_path) as here:
-            at_ms = now_ms()
-            assert await here.delivery.stop_all(12) == (True, "")
-            assert now_ms() == at_ms
-            assert here.battery.writes == []
-
-    run(story())
-
-
 def test_a_window_that_is_over_ends_the_trade_openly(tmp_path: Path) -> None:
     async def story() -> None:
         async with world(tmp_path) as here:
@@ -234,6 +205,23 @@ def test_the_floor_is_never_crossed(tmp_path: Path, time_lapse: int, efficiency_
             await asyncio.sleep(5)
             assert here.battery.lowest_soc >= 0.1995
             assert here.battery.lowest_soc < 0.212
+
+    run(story())
+
+
+@pytest.mark.parametrize("counter_step_wh", [0, 1, 100])
+@pytest.mark.parametrize("capacity_wh", [13_500, 100_000])
+def test_a_gauge_that_moves_in_whole_per_cent_hides_no_fall_below_the_floor(
+    tmp_path: Path, capacity_wh: int, counter_step_wh: int
+) -> None:
+    async def story() -> None:
+        config = BatteryConfig(soc_permille=230, capacity_wh=capacity_wh, rated_power_w=capacity_wh)
+        async with world(tmp_path, config=config, counter_step_wh=counter_step_wh, soc_step_permille=10) as here:
+            await here.confirm(trade(energy_wh=50_000, power_w=config.rated_power_w, window_ms=10_000_000))
+            [ended] = await here.ear.until_ended()
+            assert ended.reason == "floor reached"
+            await asyncio.sleep(5)
+            assert 0.1998 <= here.battery.lowest_soc < 0.212
 
     run(story())
 
@@ -330,15 +318,18 @@ def test_a_power_value_that_is_too_high_is_caught_by_the_counter(tmp_path: Path)
     run(story())
 
 
-def test_the_same_trade_twice_is_one_delivery(tmp_path: Path) -> None:
+def test_the_same_trade_twice_is_one_delivery_and_the_caller_knows(tmp_path: Path) -> None:
     async def story() -> None:
         async with world(tmp_path) as here:
             once = trade(energy_wh=100)
-            await here.confirm(once)
-            here.delivery.start(once)
+            assert here.delivery.start(once)
+            assert not here.delivery.start(once)
+            assert len(here.delivery.active) == 1
             await here.ear.until_ended()
             await asyncio.sleep(60)
             assert len(here.ear.ended) == 1
+            assert here.delivery.start(once)
+            assert (await here.delivery.stop_all(12)).released
 
     run(story())
 

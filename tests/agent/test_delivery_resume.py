@@ -5,19 +5,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agent.books_types import BookedAlarm, BookedTakeOver, BookedTrade, Books
-from agent.delivery_resume import Away, away_wh, resume
-from agent.records import Deal, Kind
-from drivers.device import TakeOver
+from agent.records import Kind
 from drivers.errors import EchoFailed
+from drivers.sim.physics import BatteryConfig
 from etp.messages import ReasonCode
 from tests.agent.delivery_world import World, now_ms, run, trade, world
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-DEAL = Deal(peer="conn:1", bid_id=1, price_e4=1, energy_wh=1_000, power_w=4_000, lot_id=1, window_s=1_185)
-WALL_MS = 1_000_000_000
 
 
 async def restart(here: World, *, away_s: float = 0.0) -> None:
@@ -27,15 +22,6 @@ async def restart(here: World, *, away_s: float = 0.0) -> None:
     here.boot()
     here.reconcile()
     here.go()
-
-
-def books(**more: object) -> Books:
-    return Books(battery="b1", **more)  # type: ignore[arg-type]
-
-
-def booked(**more: object) -> BookedTrade:
-    plain = {"seq": 5, "award_seq": 4, "deal": DEAL, "confirmed_wall_ms": WALL_MS - 60_000}
-    return BookedTrade(**(plain | more))  # type: ignore[arg-type]
 
 
 def test_a_crash_in_mid_delivery_costs_nobody_anything(tmp_path: Path) -> None:
@@ -125,6 +111,49 @@ def test_energy_that_left_while_we_were_away_is_read_off_the_counter(tmp_path: P
             assert (ended.code, ended.derived) == (0, False)
             await asyncio.sleep(3)
             assert 998 <= here.battery.discharged_wh - before_wh <= 1_004
+
+    run(story())
+
+
+@pytest.mark.parametrize("dead_man_ms", [10_000, None])
+@pytest.mark.parametrize("away_s", [2, 180])
+def test_what_the_house_took_while_we_were_away_is_not_the_buyers(
+    tmp_path: Path, away_s: float, dead_man_ms: int | None
+) -> None:
+    async def story() -> None:
+        config = BatteryConfig(own_power_w=-1_000)
+        async with world(tmp_path, config=config, dead_man_ms=dead_man_ms) as here:
+            await asyncio.sleep(5)
+            before_wh, at_ms = here.battery.discharged_wh, now_ms()
+            await here.confirm(trade(energy_wh=500, power_w=3_000))
+            await asyncio.sleep(62.5)
+            await restart(here, away_s=away_s)
+            await asyncio.sleep(3)
+            assert here.delivery.baseline_w == 1_000
+            assert [value for _, what, value in here.battery.writes if what == "command"] == [-4_000, -4_000]
+            house_wh = 1_000 * (now_ms() - at_ms) / 3_600_000
+            [running] = here.delivery.active
+            assert -4 <= running.delivered_wh - (here.battery.discharged_wh - before_wh - house_wh) <= 1
+            [ended] = await here.ear.until_ended()
+            house_wh = 1_000 * (now_ms() - at_ms) / 3_600_000
+            assert ended.code == 0
+            assert 497 <= here.battery.discharged_wh - before_wh - house_wh <= 506
+
+    run(story())
+
+
+def test_a_house_that_takes_more_while_we_are_away_is_not_paid_for(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as here:
+            await here.confirm(trade(energy_wh=1_000, power_w=2_000))
+            await asyncio.sleep(60)
+            [running] = here.delivery.active
+            here.battery.model.own_power_w = -3_000.0  # once the dead-man has let go
+            await restart(here, away_s=240)
+            await asyncio.sleep(2)
+            [again] = here.delivery.active
+            assert 5 <= again.delivered_wh - running.delivered_wh <= 2_000 * (5 + 10 + 1 + 2) / 3_600
+            await here.delivery.stop_all(12)
 
     run(story())
 
@@ -226,6 +255,27 @@ def test_a_blocking_alarm_outlives_a_restart(tmp_path: Path) -> None:
     run(story())
 
 
+def test_a_restart_does_not_cut_the_pause_after_a_grid_loss_short(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as here:
+            await here.confirm(trade())
+            await asyncio.sleep(5)
+            here.battery.switches.grid_ok = False
+            await here.ear.until_ended()
+            here.battery.switches.grid_ok = True
+            await asyncio.sleep(60)
+            await restart(here)
+            await asyncio.sleep(240)
+            assert here.delivery.obstacle() == (ReasonCode.FAULT, "grid lost")
+            await asyncio.sleep(62)
+            assert here.delivery.obstacle() is None
+            assert here.ear.alarms == [("grid-lost", False)]
+            await restart(here)
+            assert here.delivery.obstacle() is None
+
+    run(story())
+
+
 def test_clean_books_oblige_to_nothing(tmp_path: Path) -> None:
     async def story() -> None:
         async with world(tmp_path) as here:
@@ -238,80 +288,3 @@ def test_clean_books_oblige_to_nothing(tmp_path: Path) -> None:
             assert len(here.battery.writes) == count
 
     run(story())
-
-
-# the pure part
-
-
-def test_books_become_runs_in_the_order_of_their_confirms() -> None:
-    later = booked(seq=9, deal=Deal(peer="conn:2", bid_id=2, price_e4=1, energy_wh=500, power_w=1_000, lot_id=1))
-    left = resume(
-        books(trades={("conn:2", 2): later, DEAL.key: booked(delivered_wh=300)}), now_ms=10_000, wall_ms=WALL_MS
-    )
-    assert [run.trade.key for run in left.runs] == [DEAL.key, ("conn:2", 2)]
-    assert [run.before_wh for run in left.runs] == [300, 0]
-    # 1,185 s and (ceil(4,500 x 0.5 / 1) + 60) s, less the minute that has passed
-    assert [run.ends_by_ms for run in left.runs] == [10_000 + 1_125_000, 10_000 + 2_250_000]
-    assert left.away == {}
-    assert left.take_over is None
-
-
-@pytest.mark.parametrize(("wall_ms", "left_ms"), [(WALL_MS - 10**9, 1_185_000), (WALL_MS + 10**9, 0)])
-def test_a_clock_that_was_set_never_stretches_a_window(wall_ms: int, left_ms: int) -> None:
-    left = resume(books(trades={DEAL.key: booked()}), now_ms=10_000, wall_ms=wall_ms)
-    assert left.runs[0].ends_by_ms == 10_000 + left_ms
-
-
-def test_a_lab_whose_time_runs_faster_has_shorter_windows() -> None:
-    left = resume(books(trades={DEAL.key: booked(confirmed_wall_ms=WALL_MS)}), now_ms=0, wall_ms=WALL_MS, time_lapse=60)
-    assert left.runs[0].ends_by_ms == 19_750
-
-
-def test_only_what_had_started_under_a_counter_is_read_up() -> None:
-    started = booked(started_wall_ms=WALL_MS - 30_000, counter_wh=500)
-    assert resume(books(trades={DEAL.key: started}), now_ms=0, wall_ms=WALL_MS).away == {
-        DEAL.key: Away(counter_wh=500, since_wall_ms=WALL_MS - 30_000, energy_wh=1_000, power_w=4_000)
-    }
-    for other in (booked(started_wall_ms=WALL_MS), booked(counter_wh=500)):
-        assert resume(books(trades={DEAL.key: other}), now_ms=0, wall_ms=WALL_MS).away == {}
-
-
-def test_the_take_over_comes_back_as_it_was_written() -> None:
-    whole = TakeOver(found={"A": 1}, recipe=(("A", 1),), addresses={"A": (40_000, 2)}, unit=3, serial="X")
-    record = BookedTakeOver({"A": 1}, (("A", 1),), {**whole.to_json(), "baseline_w": 500})
-    assert resume(books(take_over=record), now_ms=0, wall_ms=0).take_over == whole
-    bare = resume(books(take_over=BookedTakeOver({"A": 1}, (("A", 1),))), now_ms=0, wall_ms=0).take_over
-    assert bare == TakeOver(found={"A": 1}, recipe=(("A", 1),), addresses={})
-
-
-def test_only_blocking_alarms_of_deliveries_are_restored() -> None:
-    alarms = {
-        "echo-failed": BookedAlarm("why", True, 0),
-        "release-unanswered": BookedAlarm("why", False, 0),
-        "journal": BookedAlarm("why", True, 0),
-    }
-    assert resume(books(alarms=alarms), now_ms=0, wall_ms=0).alarms == {"echo-failed": "why"}
-
-
-@pytest.mark.parametrize(
-    ("counter_wh", "elapsed_ms", "step_wh", "parts"),
-    [
-        (1_030, 60_000, 1, {1: 10, 2: 20}),
-        (1_031, 60_000, 1, {1: 10, 2: 20}),
-        (1_000, 60_000, 1, {1: 0, 2: 0}),
-        (1_200, 60_000, 1, {1: None, 2: None}),
-        (1_200, 600_000, 1, {1: 66, 2: 133}),
-        (999, 600_000, 1, {1: None, 2: None}),
-        (1_030, -60_000, 1, {1: None, 2: None}),
-        (1_030, 60_000, 10, {1: 0, 2: 20}),
-    ],
-)
-def test_what_the_counter_moved_is_split_by_power_where_it_can_be_believed(
-    counter_wh: int, elapsed_ms: int, step_wh: int, parts: dict[int, int | None]
-) -> None:
-    away = {
-        ("a", 1): Away(counter_wh=1_000, since_wall_ms=WALL_MS - elapsed_ms, energy_wh=500, power_w=1_000),
-        ("b", 2): Away(counter_wh=1_000, since_wall_ms=WALL_MS - elapsed_ms, energy_wh=1_000, power_w=2_000),
-    }
-    told = away_wh(away, counter_wh, wall_ms=WALL_MS, rated_power_w=5_000, counter_step_wh=step_wh)
-    assert {key[1]: part for key, part in told.items()} == parts

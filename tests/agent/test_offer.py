@@ -125,6 +125,20 @@ def test_the_device_floor_counts_where_it_is_higher() -> None:
     assert offer(replace(WELL, device_floor_permille=value(700))).usable_wh == 100 * 13_500 * 950 // 1_000_000
 
 
+def test_what_has_left_since_the_gauge_last_moved_is_not_sold_again() -> None:
+    plain, fallen = offer(), offer(unseen_wh=100)
+    assert fallen.usable_wh == plain.usable_wh - 100
+    assert fallen.sellable_wh == plain.sellable_wh - 100
+    assert offer(unseen_wh=50_000).usable_wh == 0
+
+
+def test_an_award_is_kept_as_long_as_the_gauge_covers_it() -> None:
+    promises = Promises(energy_wh=7_600)
+    assert offer(promises=promises, unseen_wh=100).short_wh == 0
+    assert offer(promises=promises, unseen_wh=100).sellable_wh == 0
+    assert offer(promises=Promises(energy_wh=7_700)).short_wh == 5
+
+
 def test_granted_power_is_not_offered_again() -> None:
     assert offer(promises=Promises(energy_wh=1_200, power_w=5_000)).code == ReasonCode.NO_LOT
     assert offer(promises=Promises(energy_wh=1_200, power_w=4_000)).free_power_w == 1_000
