@@ -8,7 +8,8 @@ value is never corrected. Rules, each with its own reason:
 - *frozen*: fields marked live, only while |power| > 5 % of rated, unchanged for 60 s. A field that steps with energy
   (state of charge, counters) must have been passed by three steps' worth as well; a field that does not (power,
   voltage, current may stand still on a steady setpoint) is frozen only when every live field is.
-- *sign*: power against state of charge, judged only after energy worth three steps of it; 60 s of rest clear it.
+- *sign*: power against state of charge, judged only after energy worth three steps of it, seen in several samples (what
+  the power did between two of them is a guess, and with a time lapse a lot can flow there); 60 s of rest clear it.
 - *counter*: a step of more than twice rated power x elapsed time, or backwards without a rollover. During a delivery
   the counter then stays away until the delivery ends; outside one it is taken as the new start.
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 FROZEN_MS: Final = 60_000
 STEPS: Final = 3
+SIGN_SAMPLES: Final = 4  # one wrong guess between two samples is then outweighed by the others
 COUNTER_LAG_MS: Final = 5_000  # a device may update its counter more slowly than we read it
 SAMPLE_GAP_MS: Final = 5_000  # energy between samples further apart is unknown
 _ENERGY: Final = 3_600_000  # W x ms in one Wh
@@ -71,6 +73,7 @@ class _Counter:
 class _SignWindow:
     soc_permille: int
     energy: int = 0
+    samples: int = 0
 
 
 class Plausibility:
@@ -160,7 +163,9 @@ class Plausibility:
                 self._sign = _SignWindow(soc.value, energy)
             return not self._contradicted
         window.energy += energy
-        if abs(window.energy) >= STEPS * self._step_energy("soc_permille"):
+        window.samples += 1
+        enough = window.samples >= SIGN_SAMPLES
+        if enough and abs(window.energy) >= STEPS * self._step_energy("soc_permille"):
             moved = soc.value - window.soc_permille
             if moved:
                 self._contradicted = (moved > 0) != (window.energy > 0)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from drivers.device import Value
-from drivers.plausibility import FROZEN_MS, Plausibility, Rules, Verdict
+from drivers.plausibility import FROZEN_MS, SIGN_SAMPLES, Plausibility, Rules, Verdict
 
 RULES = Rules(
     rated_power_w=5_000,
@@ -145,8 +145,17 @@ def test_energy_over_a_gap_is_not_counted() -> None:
 
 def test_time_lapse_multiplies_energy() -> None:
     feed = Feed(replace(RULES, time_lapse=60))
-    verdicts = [feed(power_w=-3_600, soc_permille=500 + i, voltage_mv=50_000 + i) for i in range(4)]
+    verdicts = [feed(power_w=-3_600, soc_permille=500 + i, voltage_mv=50_000 + i) for i in range(SIGN_SAMPLES + 1)]
+    assert verdicts[-2].reasons == ()
     assert "contradict" in verdicts[-1].reasons[0]
+
+
+def test_charging_unseen_between_two_samples_is_no_contradiction() -> None:
+    """Two deliveries with a moment of sun between them, short enough to fall between two polls of a lapsed battery."""
+    feed = Feed(replace(RULES, time_lapse=60))
+    socs = [500, 495, 490, 496, 491, 486, 481]
+    verdicts = [feed(power_w=-3_600, soc_permille=soc, voltage_mv=50_000 + soc) for soc in socs]
+    assert [verdict.reasons for verdict in verdicts] == [()] * len(socs)
 
 
 def counted(feed: Feed, wh: int, after_ms: int = POLL_MS) -> int | None:
