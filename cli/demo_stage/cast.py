@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cli.demo_stage import scene
 from cli.demo_stage.collector import SiteFollower
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from cli.demo_stage.book import Book
     from cli.demo_stage.scene import Group
 
-LOOK_EVERY_S = 0.2
+LOOK_EVERY_S: Final = 0.2
+BUYERS_NICENESS: Final = 5
+"""On a small machine four buyers in a bidding war shall not keep an agent from stopping a delivery in time."""
 
 
 class Ports(NamedTuple):
@@ -103,6 +105,7 @@ class Cast:
                     f"buyer-{buyer.name}",
                     ["aggregator", "--config", str(path), "--json"],
                     on_line=_reader_of(buyer.name, self._book),
+                    niceness=BUYERS_NICENESS,
                 )
             )
         for buyer, child in zip(scene.BUYERS, children, strict=True):

@@ -1,6 +1,6 @@
 """One process of the demo: a `wattbid` command that ends with its parent, even when that is killed.
 
-`python -m cli.demo_stage.child PARENT_PID COMMAND...`
+`python -m cli.demo_stage.child PARENT_PID NICENESS COMMAND...`
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ def main() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     if os.getppid() != parent:
         sys.exit("the demo has gone")
-    sys.argv[1:] = sys.argv[2:]
+    os.nice(int(sys.argv[2]))
+    sys.argv[1:] = sys.argv[3:]
     wattbid()
 
 

@@ -34,11 +34,13 @@ class Child:
         *,
         directory: Path,
         on_line: Callable[[str], None] | None = None,
+        niceness: int = 0,
     ) -> None:
         self.name = name
         self.log = directory / f"{name}.log"
         self.ended = asyncio.Event()
         self._command = command
+        self._niceness = niceness
         self._directory = directory
         self._on_line = on_line
         self._process: asyncio.subprocess.Process | None = None
@@ -63,7 +65,7 @@ class Child:
 
     async def start(self) -> None:
         """Start the process."""
-        argv = [sys.executable, "-m", "cli.demo_stage.child", str(os.getpid()), *self._command]
+        argv = [sys.executable, "-m", "cli.demo_stage.child", str(os.getpid()), str(self._niceness), *self._command]
         with self.log.open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *argv,
@@ -136,9 +138,16 @@ class Troupe:
         """Every process that was started."""
         return tuple(self._children)
 
-    async def start(self, name: str, command: Iterable[str], *, on_line: Callable[[str], None] | None = None) -> Child:
-        """Start a process of this name; it is not ready yet."""
-        child = Child(name, list(command), directory=self.directory, on_line=on_line)
+    async def start(
+        self,
+        name: str,
+        command: Iterable[str],
+        *,
+        on_line: Callable[[str], None] | None = None,
+        niceness: int = 0,
+    ) -> Child:
+        """Start a process of this name; it is not ready yet. The higher its niceness, the more others go before it."""
+        child = Child(name, list(command), directory=self.directory, on_line=on_line, niceness=niceness)
         self._children.append(child)
         await child.start()
         return child

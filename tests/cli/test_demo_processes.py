@@ -130,7 +130,7 @@ def test_processes_end_with_their_parent_even_when_it_is_killed(tmp_path: Path) 
 
 def test_a_process_whose_parent_has_gone_does_not_begin() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "cli.demo_stage.child", "1", *BATTERY],
+        [sys.executable, "-m", "cli.demo_stage.child", "1", "0", *BATTERY],
         cwd=ROOT,
         capture_output=True,
         text=True,
