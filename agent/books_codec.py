@@ -25,18 +25,14 @@ _PORTION: Final = 256
 """Standings encoded at a time: the encoder makes the event loop's thread wait, so for half a millisecond at most."""
 
 
-def checkpoint(books: Iterable[Books], *, pruned_below: int = 1) -> RecordBody:
-    """Return the body of a checkpoint record: everything that the records before it amount to.
-
-    `pruned_below`: of the records before this number only the audit trail is left.
-    """
-    return {"books": [_to_json(each) for each in books], "pruned_below": pruned_below}
+def checkpoint(books: Iterable[Books]) -> RecordBody:
+    """Return the body of a checkpoint record: everything that the records before it amount to."""
+    return {"books": [_to_json(each) for each in books]}
 
 
-def checkpoint_text(books: Iterable[Books], *, pruned_below: int = 1) -> str:
+def checkpoint_text(books: Iterable[Books]) -> str:
     """Return the same body as JSON text, made in portions by a thread beside the event loop's."""
-    texts = ",".join(_books_text(each) for each in books)
-    return f'{{"books":[{texts}],"pruned_below":{pruned_below}}}'
+    return f'{{"books":[{",".join(_books_text(each) for each in books)}]}}'
 
 
 def books_from_body(body: Mapping[str, Any]) -> list[Books]:

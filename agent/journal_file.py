@@ -31,13 +31,19 @@ _SELECT: Final = "SELECT seq, battery, kind, at_ms, body, crc FROM records WHERE
 _SELECT_BACKWARDS: Final = (
     "SELECT seq, battery, kind, at_ms, body, crc FROM records WHERE seq > ? ORDER BY seq DESC LIMIT ?"
 )
-_LAST_OF_PORTION: Final = (
-    "SELECT max(seq) FROM (SELECT seq FROM records WHERE seq >= ? AND seq < ? ORDER BY seq LIMIT ?)"
+_SELECT_ALL: Final = (
+    "SELECT seq, battery, kind, at_ms, body, crc FROM archive "
+    "UNION ALL SELECT seq, battery, kind, at_ms, body, crc FROM records ORDER BY seq"
 )
-_PRUNE: Final = (
-    f"DELETE FROM records WHERE seq BETWEEN ? AND ? AND kind IN ({', '.join('?' * len(PASSING))})"  # noqa: S608
-    " AND seq NOT IN ({spared})"
+_PORTION: Final = (
+    "SELECT max(seq), count(*) FROM (SELECT seq FROM records WHERE seq < ? AND seq NOT IN ({spared}) "
+    "ORDER BY seq LIMIT ?)"
 )
+_ARCHIVE: Final = (
+    "INSERT INTO archive SELECT * FROM records WHERE seq <= ? "  # noqa: S608 - marks for values only
+    f"AND kind NOT IN ({', '.join('?' * len(PASSING))})"
+)
+_PRUNE: Final = "DELETE FROM records WHERE seq <= ? AND seq NOT IN ({spared})"
 _SALVAGED_MAX: Final = 50_000
 _CHECK_AT_OPEN_BYTES: Final = 8 << 20  # a tenth of a second; the check reads every page
 _BUSY_TIMEOUT_S: Final = 5.0
@@ -58,7 +64,7 @@ def sealed(seq: int, battery: str, kind: str, at_ms: int, text: str) -> Row:
 
 
 def _crc(seq: int, battery: str, kind: str, at_ms: int, text: str) -> int:
-    return zlib.crc32(f"{seq}|{battery}|{kind}|{at_ms}|{text}".encode())
+    return zlib.crc32(text.encode(), zlib.crc32(f"{seq}|{battery}|{kind}|{at_ms}|".encode()))
 
 
 def record_of(row: Row) -> Record:
@@ -116,18 +122,18 @@ class JournalFile:
             connection.executemany(_INSERT, rows)
 
     def prune(self, portion: Portion) -> int:
-        """Delete the passing records in a portion of the rows; return the number to go on from.
+        """Take a portion of the oldest records, the audit trail into the archive; return where the rest begins.
 
-        The room they took is used again; the file does not shrink. Raises sqlite3.Error; then nothing is deleted.
+        The room they took is used again; the file does not shrink. Raises sqlite3.Error; then all is as it was.
         """
-        first, below, spared, rows = portion
+        below, spared, rows = portion
+        marks = ", ".join("?" * len(spared))
         with self._transaction() as connection:
-            (last,) = connection.execute(_LAST_OF_PORTION, (first, below, rows)).fetchone()
-            if last is None:
-                return below
-            statement = _PRUNE.format(spared=", ".join("?" * len(spared)))
-            connection.execute(statement, (first, last, *PASSING, *spared))
-        return int(last) + 1
+            last, count = connection.execute(_PORTION.format(spared=marks), (below, *spared, rows)).fetchone()
+            if count:
+                connection.execute(_ARCHIVE, (last, *PASSING))
+                connection.execute(_PRUNE.format(spared=marks), (last, *spared))
+        return below if count < rows else int(last) + 1
 
     def used_permille(self) -> int:
         """Return how much of its largest size the file has in use."""
@@ -173,7 +179,7 @@ def read_records(path: Path) -> Iterator[Record]:
 
 
 def salvage_records(path: Path, damage: list[str]) -> Iterator[Record]:
-    """Read what can be read of a damaged file, in order, and add a line to `damage` for what cannot.
+    """Read what can be read of a damaged file, archive and records, in order; `damage` gets a line for what cannot.
 
     Where SQLite meets a damaged page the newest records behind it (at most 50,000) are read from the end.
     """
@@ -181,7 +187,7 @@ def salvage_records(path: Path, damage: list[str]) -> Iterator[Record]:
     try:
         with closing(_connect_to_read(path)) as connection:
             try:
-                for row in connection.execute(_SELECT, (1,)):
+                for row in connection.execute(_SELECT_ALL):
                     last = row[0]
                     yield from _intact(row, damage)
             except sqlite3.Error as error:

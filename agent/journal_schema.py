@@ -44,6 +44,21 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
             "CREATE INDEX checkpoints ON records (seq) WHERE kind = 'checkpoint'",
         ),
     ),
+    Migration(
+        "archive",
+        (
+            # The audit trail of what a checkpoint stands for. Left among the records it would keep every page of theirs
+            # in use, because new rows only go to the end; in a table of its own it is dense.
+            """CREATE TABLE archive (
+                seq INTEGER PRIMARY KEY,
+                battery TEXT NOT NULL,
+                kind TEXT NOT NULL,
+                at_ms INTEGER NOT NULL,
+                body TEXT NOT NULL,
+                crc INTEGER NOT NULL
+            ) STRICT""",
+        ),
+    ),
 )
 
 

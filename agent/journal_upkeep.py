@@ -1,7 +1,7 @@
-"""How a journal stays short: a checkpoint every so many records, and behind it nothing but the audit trail.
+"""How a journal stays short: a checkpoint every so many records; of those before it only the audit trail is kept.
 
 `Upkeep` follows the records as they are appended, so that a checkpoint says exactly what the records before it amount
-to. It decides and never touches the file: the journal's writer does, one bounded portion at a time. Rows from the
+to. It decides and never touches the file: the journal's writer does, one bounded portion at a time. Records from the
 newest durable checkpoint on are never taken, and neither are the newest `whole_rows`: replay needs the former, whoever
 asks what happened last night the latter. A take-over in force keeps its own record besides the checkpoint.
 """
@@ -28,7 +28,7 @@ CHECKPOINT_EVERY: Final = 10_000
 WHOLE_ROWS: Final = 20_000
 """The newest rows are left whole: a day or more of one delivering battery."""
 PORTION_ROWS: Final = 256
-"""Rows looked at in one go: the next award waits for one short transaction at most."""
+"""Records taken in one go: the next award waits for one short transaction at most."""
 
 
 class UpkeepRules(NamedTuple):
@@ -42,9 +42,8 @@ DEFAULT_RULES: Final = UpkeepRules()
 
 
 class Portion(NamedTuple):
-    """Rows to look at: up to `rows` from `first_seq` on, below `below_seq`; those in `spared` stay."""
+    """What to take: up to `rows` records below `below_seq`, the oldest first; those in `spared` stay."""
 
-    first_seq: int
     below_seq: int
     spared: tuple[int, ...]
     rows: int = PORTION_ROWS
@@ -57,12 +56,10 @@ class Checkpoint:
     seq: int
     at_ms: int
     books: tuple[Books, ...]
-    pruned_below: int
 
     def row(self) -> Row:
         """Return the record's columns."""
-        text = checkpoint_text(self.books, pruned_below=self.pruned_below)
-        return sealed(self.seq, "", Kind.CHECKPOINT.value, self.at_ms, text)
+        return sealed(self.seq, "", Kind.CHECKPOINT.value, self.at_ms, checkpoint_text(self.books))
 
 
 class Upkeep:
@@ -89,7 +86,6 @@ class Upkeep:
             if record.kind == Kind.CHECKPOINT:
                 self._checkpoint_seq, self._since = record.seq, 0
                 self._spared = _take_overs(self._fold.books().values())
-                self._pruned_below = int(record.body.get("pruned_below", 1))
         return self._fold.books()
 
     def appended(self, record: Record) -> bool:
@@ -100,7 +96,7 @@ class Upkeep:
     def checkpoint(self, seq: int, at_ms: int) -> Checkpoint:
         """Return the checkpoint that is to be the record `seq`."""
         self._last_seq, self._since = seq, 0
-        return Checkpoint(seq, at_ms, tuple(self._fold.books().values()), self._pruned_below)
+        return Checkpoint(seq, at_ms, tuple(self._fold.books().values()))
 
     def on_disk(self, checkpoint: Checkpoint) -> None:
         """A checkpoint is durable: what came before it may go."""
@@ -110,10 +106,10 @@ class Upkeep:
     def portion(self) -> Portion | None:
         """Return what may be pruned next, None when there is nothing."""
         below_seq = min(self._checkpoint_seq, self._last_seq - self._rules.whole_rows)
-        return Portion(self._pruned_below, below_seq, self._spared) if below_seq > self._pruned_below else None
+        return Portion(below_seq, self._spared) if below_seq > self._pruned_below else None
 
     def pruned(self, up_to_seq: int) -> None:
-        """Everything below a number has been looked at."""
+        """Everything below a number has been taken."""
         self._pruned_below = up_to_seq
 
     def _follow(self, record: Record) -> None:

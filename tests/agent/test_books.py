@@ -315,15 +315,15 @@ def test_a_checkpoint_stands_for_everything_before_it(
 
 def test_a_checkpoint_of_many_standings_is_made_in_portions() -> None:
     saved = books(*(standing(f"b{n}", n) for n in range(1_000)))
-    body = json.loads(checkpoint_text([saved], pruned_below=77))
-    assert body == json.loads(json.dumps(checkpoint([saved], pruned_below=77)))
+    body = json.loads(checkpoint_text([saved]))
+    assert body == json.loads(json.dumps(checkpoint([saved])))
     assert books_from_body(body) == [saved]
 
 
 def test_a_checkpoint_of_an_earlier_form_can_be_read() -> None:
     body = checkpoint([books(standing("b1"))])
     [one] = body["books"]
-    del one["ends"], body["pruned_below"]
+    del one["ends"]
     named = {"score": 1, "trades": 2, "next_penalty_ms": 3, "blocked_until_wall_ms": 4, "at_wall_ms": 5}
     one["standings"] = [["b2", named]]
     [found] = books_from_body(body)

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from agent.journal import Journal, UpkeepRules
 from agent.journal_errors import JournalError
+from agent.journal_file import row_of
 from agent.journal_schema import MIGRATIONS, Migration, bring_up_to_date
+from agent.journal_testing import HeldExecutor
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,6 +48,28 @@ def test_an_older_file_is_brought_forward_and_keeps_its_records(tmp_path: Path) 
     assert connection.execute("SELECT count(*) FROM records").fetchone() == (1,)
     applied = connection.execute("SELECT migration_set, name FROM _sqlite_migrations").fetchall()
     assert applied == [("wattbid-journal", "notes")]
+    connection.close()
+
+
+async def test_a_journal_from_before_the_archive_can_be_pruned(tmp_path: Path) -> None:
+    path = tmp_path / "j.db"
+    connection = connect(path)
+    bring_up_to_date(connection, path, MIGRATIONS[:1])
+    rows = [row_of(seq, "home", "owner", 0, {"action": "stop"}) for seq in range(1, 101)]
+    connection.executemany("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?)", rows)
+    connection.close()
+    executor = HeldExecutor()
+    rules = UpkeepRules(checkpoint_every=10, whole_rows=0)
+    journal = Journal.open(path, executor=executor, wall_ms=lambda: 0, rules=rules)
+    assert journal.books()["home"].stopped
+    journal.checkpoint()
+    while executor.held:
+        executor.complete()
+    assert journal.failed is None
+    journal.abandon()
+    connection = connect(path)
+    assert connection.execute("SELECT count(*) FROM archive").fetchone() == (100,)
+    assert connection.execute("SELECT kind FROM records").fetchall() == [("checkpoint",)]
     connection.close()
 
 

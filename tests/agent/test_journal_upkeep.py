@@ -175,21 +175,21 @@ async def test_a_later_start_goes_on_pruning_where_the_last_one_was(path: Path) 
     executor = HeldExecutor()
     journal = opened(path, executor, rules)
     journal.books()
-    for _ in range(600):
-        journal.append("home", Kind.ALARM, records.alarm(name="a", raised=True))
-    journal.append("home", Kind.LOT_OPENED, LOT)
+    for n in range(600):
+        journal.append("home", Kind.ALARM if n % 2 else Kind.LOT_OPENED, {"name": "a", "raised": True})
     journal.checkpoint()
-    assert work_off(executor) == 1 + 3
-    journal.checkpoint()
-    work_off(executor)
+    for _ in range(2):
+        executor.complete()
+    executor.cut_power(reached_disk=False)
     journal.abandon()
     executor = HeldExecutor()
     again = opened(path, executor, rules)
     again.books()
-    again.checkpoint()
-    assert work_off(executor) == 2, "six hundred alarms are not looked at again"
+    again.append("home", Kind.OWNER, records.owner_stop())
+    assert work_off(executor) == 1 + 2
     again.abandon()
-    assert [record.seq for record in on_disk(path) if record.kind not in AUDIT_TRAIL] == [604]
+    found = on_disk(path)
+    assert [record.seq for record in found] == [*range(2, 601, 2), 601, 602]
 
 
 async def test_the_file_stops_growing(path: Path) -> None:
@@ -204,6 +204,24 @@ async def test_the_file_stops_growing(path: Path) -> None:
     assert journal.used_permille < 800
     assert max(sizes[15:]) <= max(sizes[:15])
     await journal.close()
+
+
+async def test_the_audit_trail_takes_no_more_room_than_its_records(path: Path) -> None:
+    """Half of the rows go, in turns with those that stay: no page of theirs would ever become free."""
+    executor = HeldExecutor()
+    journal = opened(path, executor, max_bytes=1 << 22)
+    journal.books()
+    text = "x" * 200
+    for _ in range(4_000):
+        journal.append("home", Kind.LOT_OPENED, {**LOT, "text": text})
+        journal.append("home", Kind.ALARM, records.alarm(name="a", raised=True, detail=text))
+        if executor.held > 0 and journal.stats.pending > 100:
+            work_off(executor)
+    work_off(executor)
+    half_permille = 4_000 * 270 * 1_000 >> 22
+    assert journal.used_permille < half_permille * 1.25
+    journal.abandon()
+    assert len([record for record in on_disk(path) if record.kind == Kind.ALARM]) == 4_000
 
 
 @given(
