@@ -139,6 +139,9 @@ class Storefront:
             self.seller.desk.lots.restore_shield(Shield(books.shield.price_e4, until_ms))
         if books.reserve_e4 is not None:
             self.pricing.set(max(books.reserve_e4, self.site.reserve_min_e4))
+        for (peer, bid_id), end in books.ends.items():
+            told = Body.terminate(bid_id, self.seller.device_id, code=end.code, delivered_wh=end.delivered_wh)
+            self.seller.ends.remember(peer, told)
         for peer, bid_id in books.awards:
             if peer.startswith("key:"):
                 ended = Body.terminate(bid_id, self.seller.device_id, code=ReasonCode.NOT_CONFIRMED, delivered_wh=0)
