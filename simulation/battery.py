@@ -100,8 +100,7 @@ class Device:
         """Follow a setpoint until the revert timer ends."""
         self.advance(now_ms)
         if not self.held:
-            known = now_ms - self._own_since_ms >= _SEEN_MS
-            self._baseline_w = max(0.0, -self.model.own_power_w) if known else 0.0
+            self._baseline_w = self._own_w()
         self.held = True
         self._reverts_at_ms = now_ms + DEAD_MAN_MS
         self.model.target_w = 0.0 if self.troubles.deaf else float(power_w)
@@ -125,11 +124,16 @@ class Device:
         self.model.own_power_w = float(own_power_w)
         self._own_since_ms = now_ms
 
+    def _own_w(self) -> float:
+        """Return what it is known to discharge by itself, while it is its own master."""
+        known = self._at_ms - self._own_since_ms >= _SEEN_MS
+        return max(0.0, -self.model.own_power_w) if known else 0.0
+
     def _step_to(self, now_ms: int) -> None:
         took_ms = max(0, now_ms - self._at_ms)
         counter_wh = self.model.counters.ac_discharged_wh
         self.model.step(took_ms)
-        own_w = self._baseline_w if self.held else max(0.0, -self.model.own_power_w)
+        own_w = self._baseline_w if self.held else self._own_w()
         own_wh = own_w * took_ms * self.model.config.time_lapse / 3_600_000
         self.own_discharged_wh += min(own_wh, self.model.counters.ac_discharged_wh - counter_wh)
         self._at_ms = max(self._at_ms, now_ms)

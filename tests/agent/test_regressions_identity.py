@@ -94,6 +94,7 @@ def test_a_penalty_under_a_key_holds_over_a_restart(tmp_path: Path) -> None:
         buyer = await lab.buyer()
         await buyer.wins(1, 12, 300)
         await buyer.until(MessageType.BID_REJECT, about=1, within_s=2)
+        await asyncio.sleep(0.1)
         await lab.crash_and_boot()
         again = await lab.buyer()
         again.bid(2, 12, 300)

@@ -1,13 +1,20 @@
-"""Engines that are broken on purpose must be caught: an invariant that never fires proves nothing."""
+"""Engines that are broken on purpose must be caught, each for its own reason.
+
+An invariant that never fires proves nothing. Every scene names its market, so that what is broken is what sells.
+"""
 
 from __future__ import annotations
 
 import importlib
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agent import award_book
+from agent import award_book, delivery_view
+from agent.delivery import Delivery
+from agent.delivery_ports import StopReport
+from agent.gauge import Gauge
 from agent.journal_file import JournalFile
 from agent.lots import LotKeeper
 from agent.offer import Promises
@@ -16,34 +23,47 @@ from agent.seller import Seller
 from etp import connection
 from etp.auction.lot import resized, sell
 from etp.timing import LIMIT_MS
+from simulation import world
 from simulation.faults import FaultRates
+from simulation.scene import DEVICES, Market, site_toml
 from simulation.world import Failure, Options, run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-CALM = FaultRates(
-    silent=0,
-    fault=0,
-    hot=0,
-    deaf=0,
-    disk_stall=0,
-    reset=0,
-    weather=0,
-    gateway_crash=0,
-    buyer_crash=0,
-    owner_stop=0,
-    crash_at_accept=0,
-)
+SEEDS = range(1, 6)
+MARKET = Market(lot_kwh=0.5, rule="standing_bid", signed=False)
 
 
-def caught(tmp_path: Path, *, seed: int = 1, hours: float = 1.0, rates: FaultRates = CALM) -> str:
-    with pytest.raises(Failure) as failure:
-        run(Options(seed=seed, hours=hours, directory=tmp_path, rates=rates))
-    assert failure.value.seed == seed
-    assert failure.value.tail
-    return str(failure.value)
+def faults(**rates: float) -> FaultRates:
+    """Nothing goes wrong but what is named, so often an hour."""
+    return FaultRates(**{**dict.fromkeys(FaultRates.__slots__, 0.0), **rates})
+
+
+def outcome(tmp_path: Path, *, seed: int, rates: FaultRates, market: Market = MARKET) -> str:
+    """Return what a run was caught at, "" when it ran to its end."""
+    try:
+        run(Options(seed=seed, hours=1.0, directory=tmp_path, rates=rates, market=market))
+    except Failure as failure:
+        return str(failure) if failure.tail and failure.seed == seed else "a failure that nobody can replay"
+    return ""
+
+
+def caught(tmp_path: Path, *, market: Market = MARKET, **rates: float) -> str:
+    """Return what the first of a few seeds was caught at that was caught at all."""
+    for seed in SEEDS:
+        (tmp_path / str(seed)).mkdir()
+        found = outcome(tmp_path / str(seed), seed=seed, rates=faults(**rates), market=market)
+        if found:
+            return found
+    pytest.fail("nothing was found broken")
+
+
+def test_an_engine_that_is_not_broken_is_not_caught(tmp_path: Path) -> None:
+    """The scenes below, with everything that goes wrong in any of them, and nothing broken."""
+    rates = faults(disk_stall=60, gateway_crash=6, graceful_stop=20, house=30)
+    assert outcome(tmp_path, seed=1, rates=rates) == ""
 
 
 def test_an_engine_that_accepts_twice_is_caught(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -60,25 +80,59 @@ def test_an_engine_that_accepts_twice_is_caught(monkeypatch: pytest.MonkeyPatch,
 
 def test_a_desk_that_forgets_what_it_promised_is_caught(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(Seller, "promises", lambda _self: Promises())
-    assert "Wh owed" in caught(tmp_path, seed=2)
+    assert "Wh owed" in caught(tmp_path)
 
 
 def test_an_accept_after_its_limit_is_caught(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Neither the desk nor the outbox looks at the clock any more while the disk is slow."""
     monkeypatch.setattr(award_book, "ACCEPT_BY_MS", 60_000)
     monkeypatch.setattr(connection, "LIMIT_MS", [60_000] * len(LIMIT_MS))
-    slow_disk = FaultRates(**{**dict.fromkeys(CALM.__slots__, 0), "disk_stall": 60})
-    assert "nothing is accepted late" in caught(tmp_path, rates=slow_disk)
+    assert "nothing is accepted late" in caught(tmp_path, disk_stall=60)
 
 
-def test_a_disk_that_loses_a_confirm_is_caught(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The record of a Confirm is reported as durable and is not there after the crash."""
+def forget(monkeypatch: pytest.MonkeyPatch, kind: Kind) -> None:
+    """Let records of a kind be reported as durable and not be on disk."""
     write = JournalFile.write
 
     def forgetful(self: JournalFile, rows: Sequence[Any]) -> None:
-        write(self, [row for row in rows if row[2] != Kind.CONFIRMED])
+        write(self, [row for row in rows if row[2] != kind])
 
     monkeypatch.setattr(JournalFile, "write", forgetful)
-    crashing = FaultRates(**{**dict.fromkeys(CALM.__slots__, 0), "gateway_crash": 6})
-    text = caught(tmp_path, rates=crashing)
+
+
+def test_a_disk_that_loses_a_confirm_is_caught(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    forget(monkeypatch, Kind.CONFIRMED)
+    text = caught(tmp_path, gateway_crash=6)
     assert "a confirmed trade survives any crash" in text or "is missing" in text
+
+
+def test_an_end_that_was_told_and_is_not_on_disk_is_caught(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    forget(monkeypatch, Kind.DELIVERY_ENDED)
+    text = caught(tmp_path)
+    assert "what a buyer is told is on disk" in text or "is missing" in text or "have not ended" in text
+
+
+def test_a_stop_that_leaves_the_battery_alone_is_caught(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    async def leave(_self: Delivery, _code: int, _reason: str = "", **_options: float) -> StopReport:
+        return StopReport(True, "")
+
+    monkeypatch.setattr(Delivery, "stop_all", leave)
+    assert "a stop " in caught(tmp_path, graceful_stop=60)
+
+
+def test_a_meter_that_bills_the_owners_house_is_caught(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(delivery_view, "baseline_of", lambda _state, _info: 0)
+    assert "payouts equal receipts" in caught(tmp_path, house=60, graceful_stop=60)
+
+
+def test_a_coarse_gauge_that_is_believed_is_caught(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It rounds up to steps of 10 %, nobody looks at the counter in between, and no sun makes good for it."""
+
+    def sells_everything(*scene: Any) -> str:
+        return re.sub(r"share_percent = \d+", "share_percent = 100", site_toml(*scene))
+
+    monkeypatch.setattr(world, "site_toml", sells_everything)
+    monkeypatch.setitem(DEVICES, "own_power_w", 0)
+    monkeypatch.setattr(world, "draw_gauge", lambda _rng: (100, 99))
+    monkeypatch.setattr(Gauge, "unseen_wh", lambda _self, _info, **_rest: 0)
+    assert "Wh owed" in caught(tmp_path)
