@@ -13,8 +13,8 @@ from agent.award_book import AwardBook
 from agent.buyers import PUSH_INTERVAL_S, Buyer, BuyerTable, PushPacer
 from agent.lots import LotKeeper
 from etp.auction import Bid, Refuse
+from etp.bids import on_the_grid
 from etp.messages import FIRST_BATTERY_ID, Body, MessageType, ReasonCode
-from etp.units import energy_from_wire, price_from_wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -78,17 +78,17 @@ class Desk:
 
     def frames_received(self, link: Link, frames: list[Received]) -> None:
         """Answer queries at once; gather the bids of this wake-up; hand confirms and stops to their owners."""
-        if len(frames) > 1:
-            self._is_crowded = True
-        self._ports.watch.received(len(frames))
+        arrived = self._arrived
         for received in frames:
             kind = received[0][0]
             if kind == _BID:
-                arrived = self._arrived
                 if not arrived:
                     asyncio.get_running_loop().call_soon(self._judge)
+                elif received is not frames[0]:
+                    self._is_crowded = True
                 arrived.append((link, received))
                 continue
+            self._ports.watch.received(1)
             match kind:
                 case MessageType.QUERY:
                     self._answer_query(link, received)
@@ -113,21 +113,25 @@ class Desk:
         arrived, self._arrived = self._arrived, []
         self._held = {} if self._is_crowded else None
         self._is_crowded = False
-        now_ms = self._now_ms()
-        heard, covers = self.buyers.heard, self._ports.covers
+        now_ms, cap, closed_code = self._now_ms(), self._price_cap, self._closed_code
+        heard, refuses, covers = self.buyers.heard, self._ports.reputation.refuses, self._ports.covers
+        self._ports.watch.received(len(arrived))
         asked: list[tuple[Link, Received]] = []
         bids: list[Bid] = []
         for frame in arrived:
             link, received = frame
             body, _, peer, _, code, _, _ = received
             buyer = heard(link, peer, body[2])
-            code = code or self._obstacle(buyer, body, now_ms)
+            if not code:  # the first that applies of 9, 6, and 12, 11 or 3
+                if body[4] > cap:
+                    code = ReasonCode.MALFORMED
+                else:
+                    code = ReasonCode.NOT_TRUSTED if refuses(buyer.key, now_ms) else closed_code
             if code:
                 self._reject(link, received, code)
                 continue
-            energy_wh = buyer.need_wh = energy_from_wire(body[8])
-            buyer.need_at_ms = now_ms
-            price_e4 = price_from_wire(body[4])
+            price_e4, energy_wh = on_the_grid(body)
+            buyer.need_wh, buyer.need_at_ms = energy_wh, now_ms
             asked.append(frame)
             bids.append(_new(Bid, (peer, body[1], price_e4, energy_wh, covers(received, energy_wh))))
         if bids:
@@ -140,14 +144,6 @@ class Desk:
         held, self._held = self._held, None
         for link in held or ():
             link.flush()
-
-    def _obstacle(self, buyer: Buyer, body: Body, now_ms: int) -> int:
-        """Return the code that refuses a bid before the auction sees it: 9, 6, then 12, 11 or 3; 0 = none."""
-        if body[4] > self._price_cap:
-            return ReasonCode.MALFORMED
-        if self._ports.reputation.refuses(buyer.key, now_ms):
-            return ReasonCode.NOT_TRUSTED
-        return self._closed_code
 
     def _are_free(self, asked: list[tuple[Link, Received]], bids: list[Bid]) -> bool:
         """Refuse with 13 the bids whose name an award or trade still has (also one of before a restart)."""

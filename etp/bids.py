@@ -6,6 +6,8 @@ from typing import Final
 
 from etp.messages import FIRST_BATTERY_ID, Body
 from etp.units import (
+    ENERGY_STEP_WH,
+    PRICE_TICK_E4,
     cut_energy,
     cut_price,
     energy_to_wire,
@@ -55,6 +57,11 @@ def is_fit_as_it_is(bid_id: int, price: float, energy: float) -> bool:
         and not _OFF < price * 100 % 1.0 < 1.0 - _OFF
         and not _OFF < energy * 10 % 1.0 < 1.0 - _OFF
     )
+
+
+def on_the_grid(body: Body) -> tuple[int, int]:
+    """Return `price_e4` and `energy_wh` of a bid that `checked_bid` has returned: whole ticks and whole steps."""
+    return round(body[4] * 100) * PRICE_TICK_E4, round(body[8] * 10) * ENERGY_STEP_WH
 
 
 _OFF: Final = 1e-6

@@ -11,7 +11,6 @@ given up when nothing in it can matter any more. What outlives it are pins, the 
 from __future__ import annotations
 
 from enum import Enum
-from itertools import islice
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
@@ -33,7 +32,8 @@ class Verdict(Enum):
 class IdTable:
     """The last ids of one message type: `look` before `take`, then `answer`. Pinned ids stay taken until unpinned.
 
-    It keeps at least `limits.reply_ids` ids and a sixteenth more, so that forgetting happens in batches.
+    It keeps at least `limits.reply_ids` ids and a quarter more, so that forgetting happens in batches: a dictionary
+    looks for its oldest entry behind all that were deleted before.
     """
 
     __slots__ = ("_keep_ms", "_limit", "known", "most", "pinned")
@@ -41,7 +41,7 @@ class IdTable:
     def __init__(self, limits: Limits) -> None:
         self._limit = limits.reply_ids
         self._keep_ms = limits.reply_ms
-        self.most = limits.reply_ids + (limits.reply_ids >> 4)
+        self.most = limits.reply_ids + (limits.reply_ids >> 2)
         self.known: dict[int, tuple[bytes, bytes | None, int]] = {}
         """id -> (what was asked, the answer or None, when asked or answered in ms), oldest first."""
         self.pinned: dict[int, None] = {}
@@ -100,14 +100,17 @@ class IdTable:
 
     def forget_oldest(self, now_ms: int) -> bool:
         """Make room; what is pinned or waits for its answer stays. Return whether there is room."""
-        old = (
-            message_id
-            for message_id, (_, answer, at_ms) in self.known.items()
-            if (answer is not None or now_ms - at_ms >= PENDING_MS) and message_id not in self.pinned
-        )
-        for message_id in list(islice(old, len(self.known) - self._limit)):
-            del self.known[message_id]
-        return len(self.known) < self.most
+        known, pinned = self.known, self.pinned
+        excess = len(known) - self._limit
+        gone: list[int] = []
+        for message_id, (_, answer, at_ms) in known.items():
+            if len(gone) >= excess:
+                break
+            if (answer is not None or now_ms - at_ms >= PENDING_MS) and message_id not in pinned:
+                gone.append(message_id)
+        for message_id in gone:
+            del known[message_id]
+        return len(known) < self.most
 
 
 class PeerMemory:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from etp.bids import ENERGY_MAX, PRICE_MAX, checked_bid, is_fit_as_it_is
+from etp.bids import ENERGY_MAX, PRICE_MAX, checked_bid, is_fit_as_it_is, on_the_grid
 from etp.messages import FIRST_BATTERY_ID, Body
 
 NUMBERS = st.one_of(
@@ -48,3 +48,11 @@ def test_reasons_name_the_fault() -> None:
     assert "grid" in str(checked_bid(bid(1.001, 1.0), signed=True))
     assert "no quantity" in str(checked_bid(bid(1.0, 0.0), signed=True))
     assert "price above" in str(checked_bid(bid(1e6, 1.0), signed=False))
+
+
+@given(st.integers(0, 42_949_672), st.integers(1, 4_294_967_200 // 100), st.booleans())
+def test_the_numbers_of_a_checked_bid_are_whole_ticks_and_steps(ticks: int, steps: int, signed: bool) -> None:
+    bid = Body.bid(1, 2, price_e4=ticks * 100, energy_wh=steps * 100)
+    checked = checked_bid(bid, signed=signed)
+    assert isinstance(checked, Body)
+    assert on_the_grid(checked) == (ticks * 100, steps * 100)

@@ -69,7 +69,7 @@ def test_a_pinned_id_without_a_memory_is_taken_by_other_bytes() -> None:
 
 def test_unanswered_ids_are_not_pushed_out_but_bound_the_table() -> None:
     table = table_of(16)
-    for message_id in range(17):
+    for message_id in range(20):
         assert table.look(message_id, b"bid", 0) is None
         table.take(message_id, b"bid", 0)
     assert table.look(99, b"bid", 1) is Verdict.FULL
