@@ -99,6 +99,13 @@ class LimitsSection(Section):
     per_address: int = key(64, text="Open connections from one address; 0 = off.", ge=0, le=10_000)
     frames_per_s: int = key(200, unit="frames/s", text="Average rate of one connection; 0 = off.", ge=0, le=1_000_000)
     burst: int = key(400, unit="frames", text="Frames one connection may send at once; 0 = off.", ge=0, le=1_000_000)
+    address_frames_per_s: int = key(
+        2_000,
+        unit="frames/s",
+        text="Average rate of all connections from one address; 0 = off.",
+        ge=0,
+        le=1_000_000,
+    )
     outbox_frames: int = key(64, unit="frames", text="Frames that may wait for a slow reader.", ge=1, le=10_000)
     outbox_bytes: int = key(65_536, unit="bytes", text="Bytes that may wait for a slow reader.", ge=1_024, le=1 << 24)
     reply_ids: int = key(1_024, text="Message ids remembered for a peer and message type.", ge=1, le=65_536)
@@ -128,9 +135,15 @@ class StorageSection(Section):
     directory: str = key("wattbid-data", text="Directory of the agent's files; made when missing.", path=True)
     journal: str = key("journal.db", text="Journal of promises, in `directory`.", path=True)
     journal_max_mb: int = key(
-        1_024, unit="MB", text="Size at which the journal counts as full, and selling stops.", ge=1, le=65_536
+        1_024,
+        unit="MB",
+        text="Size at which the journal counts as full, and selling stops; an alarm comes at 80 %.",
+        ge=1,
+        le=65_536,
     )
-    telemetry: str = key("telemetry.db", text="Ring of battery samples, in `directory`.", path=True)
+    telemetry: str = key(
+        "telemetry.db", text="Ring of battery samples, one a second of each, in `directory`.", path=True
+    )
     telemetry_rows: int = key(500_000, unit="rows", text="Samples the ring holds.", ge=1_000, le=50_000_000)
 
 

@@ -18,6 +18,64 @@ KEY = "ab" * 32
 PATH = Path("/site/site.toml")
 LAB = '[site]\nname = "lab-1"\nlab = true\n'
 BATTERY = '[[battery]]\nname = "home"\nreserve_c_per_kwh = 30.25\n'
+EVERYTHING = f"""
+[site]
+name = "field-7"
+state_age_max_ms = 3000
+clock = "system"
+[network]
+listen = "0.0.0.0"
+peers = "signed"
+trusted_peers = ["{KEY.upper()}"]
+multicast = false
+group = "ff18::8414"
+group_port = 0
+ttl = 1
+interface = "10.0.0.2"
+[limits]
+frames_per_s = 0
+burst = 0
+address_frames_per_s = 500
+[storage]
+directory = "/var/lib/wattbid"
+journal = "j.db"
+journal_max_mb = 2
+telemetry = "/run/t.db"
+telemetry_rows = 1000
+[control]
+socket = "run/c.sock"
+[[battery]]
+name = "a"
+address = "inverter.local:502"
+unit = 247
+port = 0
+root_file = "keys/a"
+capacity_wh = 13500
+max_power_w = 5000
+min_power_w = 50
+efficiency_percent = 94.5
+floor_percent = 10
+share_percent = 33.3
+temp_min_c = -5.5
+temp_max_c = 45
+lot_kwh = 1.3
+rule = "sealed_second"
+standing_ms = 50
+reserve_min_c = 1
+increment_c = 0.29
+price_cap_c = 500
+reputation_floor = 100
+[[battery.reserve.tiers]]
+from_soc_percent = 80
+c_per_kwh = 24.57
+[[battery.reserve.tiers]]
+from_soc_percent = 20.5
+c_per_kwh = 40
+[[battery]]
+name = "b"
+address = "[::1]:502"
+reserve_c_per_kwh = 0
+"""
 
 
 def site(text: str) -> Site:
@@ -49,70 +107,14 @@ def test_the_least_a_file_can_say() -> None:
 
 
 def test_everything_a_file_can_say() -> None:
-    found = site(f"""
-        [site]
-        name = "field-7"
-        state_age_max_ms = 3000
-        clock = "system"
-        [network]
-        listen = "0.0.0.0"
-        peers = "signed"
-        trusted_peers = ["{KEY.upper()}"]
-        multicast = false
-        group = "ff18::8414"
-        group_port = 0
-        ttl = 1
-        interface = "10.0.0.2"
-        [limits]
-        frames_per_s = 0
-        burst = 0
-        [storage]
-        directory = "/var/lib/wattbid"
-        journal = "j.db"
-        journal_max_mb = 2
-        telemetry = "/run/t.db"
-        telemetry_rows = 1000
-        [control]
-        socket = "run/c.sock"
-        [[battery]]
-        name = "a"
-        address = "inverter.local:502"
-        unit = 247
-        port = 0
-        root_file = "keys/a"
-        capacity_wh = 13500
-        max_power_w = 5000
-        min_power_w = 50
-        efficiency_percent = 94.5
-        floor_percent = 10
-        share_percent = 33.3
-        temp_min_c = -5.5
-        temp_max_c = 45
-        lot_kwh = 1.3
-        rule = "sealed_second"
-        standing_ms = 50
-        reserve_min_c = 1
-        increment_c = 0.29
-        price_cap_c = 500
-        reputation_floor = 100
-        [[battery.reserve.tiers]]
-        from_soc_percent = 80
-        c_per_kwh = 24.57
-        [[battery.reserve.tiers]]
-        from_soc_percent = 20.5
-        c_per_kwh = 40
-        [[battery]]
-        name = "b"
-        address = "[::1]:502"
-        reserve_c_per_kwh = 0
-    """)
+    found = site(EVERYTHING)
     assert found.network.trusted_peers == frozenset({bytes.fromhex(KEY)})
     assert (found.network.listen, found.network.interface, found.network.group) == (
         "0.0.0.0",
         "10.0.0.2",
         "ff18::8414",
     )
-    assert (found.limits.frames_per_s, found.limits.burst) == (0, 0)
+    assert (found.limits.frames_per_s, found.limits.burst, found.limits.address_frames_per_s) == (0, 0, 500)
     assert found.storage.journal == Path("/var/lib/wattbid/j.db")
     assert (found.storage.journal_max_bytes, found.storage.telemetry) == (2 << 20, Path("/run/t.db"))
     assert found.control_socket == Path("/site/run/c.sock")
