@@ -11,6 +11,8 @@ The rules (dispatch.md sections 2 and 9, ETP section 7):
 - A counter that runs backwards, or further than twice the rated power allows, is absent for the deliveries of that
   moment: they go on by integration, from what they had.
 - Discharge that was already running at the take-over is the baseline: it is nobody's delivery.
+- Of an interval that began before it did, a delivery has no more than its power gave since, and the counter's step:
+  what the house took between the last reading and the first setpoint is nobody's delivery either.
 - A lab's time lapse multiplies elapsed time.
 
 Inside, energy is millijoules (1 W x 1 ms), so that nothing is lost to rounding.
@@ -88,6 +90,12 @@ class _Account:
         """Return granted power x the time it was served within an interval."""
         until_ms = to_ms if self.cut_at_ms is None else min(to_ms, self.cut_at_ms)
         return self.granted_w * max(0, until_ms - max(from_ms, self.opened_at_ms))
+
+    def own_mj(self, part_mj: int, from_ms: int, to_ms: int, *, time_lapse: int, slack_mj: int = 0) -> int:
+        """Return what of a part of an interval's energy is its own: the interval may have begun before it did."""
+        if self.opened_at_ms <= from_ms:
+            return part_mj
+        return min(part_mj, self.weight(from_ms, to_ms) * time_lapse + slack_mj)
 
     def delivered_mj(self, counter_step_wh: int) -> int:
         """Return what counts as delivered so far."""
@@ -217,7 +225,9 @@ class Meter:
         self._counter_debt_mj = min(0, energy_mj)
         weights = [account.weight(last.at_ms, reading.at_ms) for account in counted]
         for account, part_mj in zip(counted, split(max(0, energy_mj), weights), strict=True):
-            account.counter_mj += part_mj
+            account.counter_mj += account.own_mj(
+                part_mj, last.at_ms, reading.at_ms, time_lapse=self._lapse, slack_mj=self._step_wh * MJ_PER_WH
+            )
 
     def _read_power(self, reading: Value) -> None:
         last, self._power = self._power, reading
@@ -230,7 +240,7 @@ class Meter:
         accounts = list(self._accounts.values())
         weights = [account.weight(last.at_ms, reading.at_ms) for account in accounts]
         for account, part_mj in zip(accounts, split(max(0, energy_mj), weights), strict=True):
-            account.integrated_mj += part_mj
+            account.integrated_mj += account.own_mj(part_mj, last.at_ms, reading.at_ms, time_lapse=self._lapse)
 
     def _witness(self, power: Value | None, counter: Value | None) -> None:
         names = {_name(key) for key in self._accounts}

@@ -97,6 +97,22 @@ def test_discharge_that_was_running_before_is_the_baseline() -> None:
     assert of.delivered_wh(A) == 500
 
 
+def test_what_left_between_the_last_reading_and_the_first_setpoint_is_not_delivered() -> None:
+    of = meter(time_lapse=20)
+    of.open(A, granted_w=3_600, agreed_wh=1_000, now_ms=900)
+    read(of, 1_000, counter_wh=10_015)
+    assert of.delivered_wh(A) == 3  # 0.1 s of 3.6 kW, twenty times as fast, and a step of the counter
+    read(of, 2_000, counter_wh=10_035)
+    assert of.delivered_wh(A) == 23
+
+
+def test_nor_is_it_where_power_is_integrated() -> None:
+    of = meter(step_wh=0, counter_wh=None, time_lapse=20)
+    of.open(A, granted_w=3_600, agreed_wh=1_000, now_ms=900)
+    read(of, 1_000, power_w=-3_600)
+    assert of.delivered_wh(A) == 2
+
+
 def test_a_battery_that_gives_less_than_the_baseline_owes_before_it_delivers() -> None:
     of = meter()
     of.baseline_w = 3_600
