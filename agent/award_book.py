@@ -265,5 +265,8 @@ class AwardBook:
             opened.link.send(Body.terminate(won.bid_id, self._device_id, code=code, delivered_wh=0))
         else:
             beat_e4 = self._listener.price_to_beat(won.peer, won.energy_wh)
-            opened.link.send(Body.bid_reject(won.bid_id, self._device_id, code=code, beat_e4=beat_e4))
+            cause_ms = None if opened.is_sent else won.asked_at_ms
+            opened.link.send(
+                Body.bid_reject(won.bid_id, self._device_id, code=code, beat_e4=beat_e4), cause_ms=cause_ms
+            )
         return True

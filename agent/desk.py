@@ -262,6 +262,7 @@ class Desk:
         if blame:
             self._ports.blamed(award.deal.buyer)
         self.lots.voided(*award.key, blame=blame)
+        self._ports.name_free(*award.key)
         self._ports.watch.voided(award, code)
         if self._is_presenting:
             self._ports.reconsider_soon()

@@ -111,6 +111,10 @@ class DeskPorts(Protocol):
         """Something freed or took energy or power: work out the offer again and present it."""
         ...
 
+    def name_free(self, peer: str, bid_id: int) -> None:
+        """An award fell through: its bid's id may be used again."""
+        ...
+
     def blamed(self, buyer: str) -> None:
         """A buyer let an award or a standing bid lapse."""
         ...

@@ -50,6 +50,7 @@ class Doors:
         self._server = EtpServer(handler=handler, maker=maker, clock=clock)
         self._announcer: BatteryAnnouncer | None = None
         self._wants_group = False
+        self._speaks: AuthPolicy | None = maker.policy
 
     async def open(self, network: NetworkSite, port: int, *, datagrams: bool) -> None:
         """Listen; `datagrams` False where there is no UDP. Raises ListenError."""
@@ -66,7 +67,7 @@ class Doors:
         self.port = await self._server.start(sock=sockets.tcp)
         self._announcer = BatteryAnnouncer(
             device_id=self._maker.device_id,
-            policy=self._maker.policy,
+            policy=self._speaks,
             wall_ms=self._maker.wall_ms,
             answer=self._answer,
             settings=MulticastSettings(
@@ -92,8 +93,14 @@ class Doors:
                 trouble.recovered(battery=self._name)
                 return
 
-    def admit(self, policy: AuthPolicy) -> None:
-        """Judge new connections by this policy; signed conversations under another one end."""
+    def admit(self, policy: AuthPolicy, *, announce: bool) -> None:
+        """Judge new connections by this policy; signed conversations under another one end.
+
+        Without `announce` the group hears nothing: what would be signed now could not be trusted.
+        """
+        self._speaks = policy if announce else None
+        if self._announcer is not None and self._announcer.policy != self._speaks:
+            self._announcer.policy = self._speaks
         if policy == self._maker.policy:
             return
         self._maker.policy = policy

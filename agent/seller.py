@@ -73,6 +73,7 @@ class Seller:
         self.lot_seed = lot_seed
         self.on_failure: Callable[[Body], None] = lambda _body: None
         self.on_offer_changed: Callable[[], None] = lambda: None
+        self.on_name_free: Callable[[str, int], None] = lambda _peer, _bid_id: None
         self._battery = battery
         self._pricing = pricing
         self._limits = limits
@@ -202,6 +203,10 @@ class Seller:
         """Whether a bid's name belongs to a trade that has not ended."""
         return key in self._trades
 
+    def name_free(self, peer: str, bid_id: int) -> None:
+        """An award fell through: its bid's id may be used again."""
+        self.on_name_free(peer, bid_id)
+
     def blamed(self, buyer: str) -> None:
         """A buyer let an award or a standing bid lapse."""
         self.reputation.left_unconfirmed(buyer, self.now_ms())
@@ -280,6 +285,7 @@ class Seller:
         link = self._link_of(trade)
         self._links.pop(trade.key, None)
         self._trades.pop(trade.key, None)
+        self.on_name_free(*trade.key)
         if trade.signer is not None:
             self.ends.remember(trade.peer, ended)
         if link is not None:

@@ -19,6 +19,7 @@ from etp.auction import Shield, Terms
 from etp.auth import AuthPolicy
 from etp.connection import Role
 from etp.io.maker import ConnectionMaker
+from etp.latency import LatencyBook
 from etp.messages import Body, ReasonCode
 from etp.replies import PeerMemories
 from settlement.keys import device_id
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from agent.events import EventHub
     from agent.journal import Journal
     from agent.metrics import Metrics
-    from agent.records import Deal
     from agent.surroundings import Surroundings
     from etp.io.pollclock import PollClock
 
@@ -102,6 +102,7 @@ class Storefront:
             policy=self._policy,
             limits=site.limits,
             wall_ms=around.wall_ms,
+            latency=LatencyBook(),  # one for all connections: the agent asks how late it is, not how late each link is
             memories=self._memories,
             nonce=around.random_bytes(6).hex(),
         )
@@ -110,10 +111,12 @@ class Storefront:
         )
         self.seller.on_failure = self.doors.multicast
         self.seller.on_offer_changed = self.doors.changed
+        self.seller.on_name_free = self._memories.unpin
 
     def trust_clock(self, *, trusted: bool) -> None:
         """Serve signed buyers only while the time of day can be trusted; unsigned selling goes on (architecture 3)."""
-        self.doors.admit(self._policy if trusted else replace(self._policy, trusted=frozenset()))
+        policy = self._policy if trusted else replace(self._policy, trusted=frozenset())
+        self.doors.admit(policy, announce=trusted or policy.peers == "open")
         if trusted:
             self.seller.unblock(CLOCK)
         elif self._policy.peers == "signed":
@@ -148,20 +151,13 @@ class Storefront:
                 self.seller.ends.remember(peer, ended)
         for key in books.trades:
             self.seller.remember_trade(key)
-        for trade in books.trades.values():
-            self._keep_taken(trade.deal, now_ms)
+        for peer, bid_id in books.trades:
+            self._memories.pin(peer, bid_id)
         self.delivery.reconcile(books)
         if books.stopped:
             self.seller.block(OWNER, "stopped by the owner before the last start")
         if books.contradictions:
             self.seller.block(CONTRADICTION, f"the journal contradicts itself: {books.contradictions[0]}")
-
-    def _keep_taken(self, deal: Deal, now_ms: int) -> None:
-        """A trade's bid id stays taken until the trade has ended, also by bids of the signer from before a restart."""
-        if deal.signer is not None:
-            memory = self._memories.for_signer(bytes.fromhex(deal.signer), now_ms)
-            if memory is not None:
-                memory.pin(deal.bid_id)
 
 
 def _guardrails(battery_site: BatterySite, site: Site) -> Guardrails:

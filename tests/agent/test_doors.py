@@ -140,9 +140,9 @@ async def test_who_may_trade_changes_for_everybody_who_signed() -> None:
         await made.open(NETWORK, 0, datagrams=False)
         reader, writer = await asyncio.open_connection("127.0.0.1", made.port)
         await asyncio.sleep(0.05)
-        made.admit(OPEN)
+        made.admit(OPEN, announce=True)
         assert nobody.closed == []
-        made.admit(AuthPolicy(peers="signed", signer=key(99)))
+        made.admit(AuthPolicy(peers="signed", signer=key(99)), announce=True)
         async with asyncio.timeout(5):
             assert await reader.read() == b""
         assert nobody.closed == ["who may trade has changed: connect again"]
