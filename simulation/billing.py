@@ -2,7 +2,8 @@
 
 An account of a battery is open as long as any of its trades is, crashes included; it begins with the last reading
 before the first of them, because no meter can begin later. When it is closed, what was left over is forgotten: energy
-that one trade was not billed for cannot pay for what another was billed too much.
+that one trade was not billed for cannot pay for what another was billed too much. Where a process died meanwhile the
+house's own use counts too: it may have begun while nobody metered, and the counter tells only the sum.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ class _Account:
         self.open_wh: dict[TradeKey, int] = {}
         """Trade -> what it had got before this account was opened."""
         self.from_wh = 0.0
+        self.counter_from_wh = 0.0
         self.billed_wh = 0
+        self.was_interrupted = False
+        """A process died while it was open: what the house began to take meanwhile nobody could tell from the trade."""
 
 
 class Billing:
@@ -40,6 +44,7 @@ class Billing:
     def booted(self, battery: str, books: Books) -> None:
         """A process starts on these books: a trade whose Confirm is on disk will be delivered, whoever knows of it."""
         for key, trade in books.trades.items():
+            self._accounts[battery].was_interrupted = bool(self._accounts[battery].open_wh)
             self._begin(battery, key, trade.delivered_wh)
 
     def heard(self, event: str, fields: dict[str, Any]) -> None:
@@ -53,8 +58,11 @@ class Billing:
     def _begin(self, battery: str, key: TradeKey, had_wh: int) -> None:
         account = self._accounts[battery]
         if not account.open_wh:
-            account.from_wh = self._devices[battery].sold_at_reading_wh
+            device = self._devices[battery]
+            account.from_wh = device.sold_at_reading_wh
+            account.counter_from_wh = device.model.counters.ac_discharged_wh
             account.billed_wh = 0
+            account.was_interrupted = False
         account.open_wh.setdefault(key, had_wh)
 
     def _end(self, battery: str, key: TradeKey, fields: dict[str, Any]) -> None:
@@ -66,6 +74,8 @@ class Billing:
         device = self._devices[battery]
         device.advance(self._now_ms())
         flowed_wh = device.sold_wh - account.from_wh
+        if account.was_interrupted:
+            flowed_wh = max(flowed_wh, device.model.counters.ac_discharged_wh - account.counter_from_wh)
         if account.billed_wh > flowed_wh + device.counter_step_wh + 1:
             what = f"{battery}: {account.billed_wh} Wh billed, {flowed_wh:.1f} Wh flowed for buyers"
             raise Breach("payouts equal receipts", what)
