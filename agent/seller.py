@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from etp.io.link import Link
 
 STATUS_EVERY_S: Final = 5.0
+_ANSWER_WITHIN_MS: Final = 5_000
+"""A battery that has not answered so long after the start is told to be missing."""
 _SETTLE_S: Final = 2.0
 """How long a stop waits for Confirms whose records are on their way to the disk."""
 
@@ -83,6 +85,7 @@ class Seller:
         self._time_lapse = time_lapse
         self._wall_ms = wall_ms
         self._delivery: Delivery | None = None
+        self._attached_at_ms = 0
         self._stopped: dict[str, str] = {}
         self._failing = False
         self._links: dict[TradeKey, Link] = {}
@@ -96,6 +99,7 @@ class Seller:
         """Sell nothing more, let no award become a trade, end the deliveries, release the battery, and report."""
         self.block("stopping", reason)
         self.desk.awards.void_all(ReasonCode.WITHDRAWN)
+        await self.delivery.stop_all(ReasonCode.WITHDRAWN, reason)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_SETTLE_S):
                 await self.desk.awards.settled()
@@ -104,6 +108,7 @@ class Seller:
     def attach(self, delivery: Delivery) -> None:
         """Take the delivery that serves this battery's trades; both know each other from here on."""
         self._delivery = delivery
+        self._attached_at_ms = self.now_ms()
         self._battery.on_change(self._battery_changed)
 
     @property
@@ -225,7 +230,8 @@ class Seller:
             confirmed_at_ms=award.confirmed_at_ms,
         )
         self._links[trade.key] = award.link
-        self.delivery.start(trade)
+        if not self.delivery.start(trade):
+            self.watch.alarm("duplicate trade", f"bid {trade.bid_id} of {trade.peer} is under delivery", raised=True)
         self._trades[trade.key] = None
         self._acknowledge(award.link, trade.bid_id, 0)
         self.reputation.confirmed(deal.buyer, self.now_ms())
@@ -368,9 +374,9 @@ class Seller:
         failing = bool(self.offer.failing)
         if failing == self._failing:
             return
-        self._failing = failing
-        if self._battery.info is None:
+        if self._battery.info is None and self.now_ms() - self._attached_at_ms < _ANSWER_WITHIN_MS:
             return
+        self._failing = failing
         self.watch.alarm("battery", self.offer.failing, raised=failing)
         if failing:
             self.desk.broadcast(lambda message_id: Body.device_failure(message_id, self.device_id))
