@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from typing import Final
 
 import typer.main
 
+_STANDARD_ERROR: Final = 2
 _COMMANDS: Final = {
     "agent": ("cli.agent", "Sell the energy of the batteries in a site file."),
     "aggregator": ("cli.aggregator", "Buy energy from batteries, as a configuration file says."),
@@ -21,6 +23,7 @@ _COMMANDS: Final = {
 
 def main() -> None:
     """Run the command line; the exit status is the command's (2 for a command that is not known)."""
+    _open_missing_streams()
     name = sys.argv[1] if len(sys.argv) > 1 else "--help"
     if name in ("--help", "-h"):
         print(_help())
@@ -30,6 +33,13 @@ def main() -> None:
     else:
         print(f"wattbid: no command {name!r}\n\n{_help()}", file=sys.stderr)
         sys.exit(2)
+
+
+def _open_missing_streams() -> None:
+    """Put /dev/null where standard input, output or error is closed: else the next socket would take its number."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= _STANDARD_ERROR:
+        os.set_inheritable(number, True)
+    os.close(number)
 
 
 def _help() -> str:
