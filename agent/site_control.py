@@ -13,6 +13,7 @@ from agent.journal_errors import JournalError
 from agent.pricing import PricingError
 from agent.records import Kind
 from agent.snapshot import battery_snapshot
+from etp.units import PRICE_TICK_E4
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -88,6 +89,8 @@ class OwnerDesk:
     def set_reserve(self, battery: str, price_e4: int) -> None:
         """Ask at least this price, from the next empty lot on."""
         (seller,) = self._named(battery)
+        if price_e4 % PRICE_TICK_E4:
+            raise CommandRefusedError(f"price_e4 = {price_e4} is not a whole tick of {PRICE_TICK_E4} (0.01 c/kWh)")
         try:
             self._pricing[battery].set(price_e4)
         except PricingError as error:
