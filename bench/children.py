@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from agent.clock import wall_ms
+from agent.logs import setup
 from bench.machine import ROOT
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
 _END_S: Final = 20.0
@@ -75,6 +80,17 @@ def options() -> dict[str, Any]:
 def say(**words: Any) -> None:
     """Tell the parent something."""
     print(json.dumps(words), flush=True)
+
+
+@contextlib.contextmanager
+def log_to(directory: str, name: str) -> Iterator[None]:
+    """Send this process's log lines to a file, as in production: by a thread of their own."""
+    with Path(directory, f"{name}.log").open("w", encoding="utf-8") as file:
+        sink = setup(wall_ms=wall_ms, stream=file)
+        try:
+            yield
+        finally:
+            sink.close()
 
 
 async def orders() -> asyncio.StreamReader:

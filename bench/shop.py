@@ -21,9 +21,8 @@ from agent.clock import wall_ms
 from agent.config import load_site
 from agent.gateway import Gateway
 from agent.journal_executor import ThreadExecutor
-from agent.logs import setup
 from agent.surroundings import Surroundings
-from bench.children import options, orders, say
+from bench.children import log_to, options, orders, say
 from bench.steady import SteadyBattery
 from etp import auction
 from etp.limits import Limits
@@ -165,8 +164,5 @@ async def serve(given: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     _given = options()
-    with Path(_given["directory"], "log").open("w", encoding="utf-8") as _log:
-        _sink = setup(wall_ms=wall_ms, stream=_log)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as _runner:
-            _runner.run(serve(_given))
-        _sink.close()
+    with log_to(_given["directory"], "agent"):
+        uvloop.run(serve(_given))

@@ -43,6 +43,7 @@ _ANSWERED: Final = frozenset({_BID, _CONFIRM})
 
 _PLAIN_BID: Final = struct.Struct("<IBQQBd24sd26s")
 """Length, type, id, device, ttl, price, three fields that a Bid does not use, quantity, five more."""
+_PLAIN_PREFIX: Final = BODY_BYTES.to_bytes(4, "little")
 _UNUSED_EARLY: Final = bytes(24)
 _UNUSED_LATE: Final = bytes(26)
 _new: Final = tuple.__new__
@@ -197,7 +198,7 @@ class Intake:
             or not self._rate.spend(now_ms)
         ):
             return None
-        known[bid_id] = (data[4:], None, now_ms)
+        table.take(bid_id, data, now_ms)
         self._framed_ms = now_ms
         self._counts.received += 1
         identity = self.identity
@@ -351,7 +352,6 @@ class Intake:
 
 
 def _image(frame: bytes, extensions: Extensions) -> bytes:
-    """What a duplicate must repeat: the body and, hashed because it may be long, every extension but Auth."""
-    if not extensions.rest:
-        return frame[:BODY_BYTES]
-    return frame[:BODY_BYTES] + sha256(extensions.rest).digest()
+    """What a duplicate must repeat: the body, as a plain frame on TCP has it, and the hash of other extensions."""
+    image = _PLAIN_PREFIX + frame[:BODY_BYTES]
+    return image + sha256(extensions.rest).digest() if extensions.rest else image

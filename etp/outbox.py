@@ -65,8 +65,8 @@ class Outbox:
         return waiting
 
     def holds(self, frame: bytes) -> bool:
-        """Whether these very bytes wait."""
-        return any(item[3] is frame for item in self.waiting)
+        """Whether the same bytes wait."""
+        return any(item[3] == frame for item in self.waiting)
 
     def take_back(self, kind: int, message_id: int) -> None:
         """Remove what waits of one type about one message."""

@@ -10,8 +10,9 @@ given up when nothing in it can matter any more. What outlives it are pins, the 
 
 from __future__ import annotations
 
+import struct
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
 from etp.limits import AUTH_SKEW_MS, MEMORIES_PER_CONNECTION, PENDING_MS, STARTED_SLACK_MS, Limits
@@ -34,6 +35,10 @@ class IdTable:
 
     It keeps at least `limits.reply_ids` ids and a quarter more, so that forgetting happens in batches: a dictionary
     looks for its oldest entry behind all that were deleted before.
+
+    An entry is one `bytes`, because a busy battery keeps a hundred thousand of them and the garbage collector need not
+    know: how long the image of what was asked is (one byte), when it was asked or last spoken of (ms, eight), the
+    image, and the answer if there is one.
     """
 
     __slots__ = ("_keep_ms", "_limit", "known", "most", "pinned")
@@ -42,21 +47,21 @@ class IdTable:
         self._limit = limits.reply_ids
         self._keep_ms = limits.reply_ms
         self.most = limits.reply_ids + (limits.reply_ids >> 2)
-        self.known: dict[int, tuple[bytes, bytes | None, int]] = {}
-        """id -> (what was asked, the answer or None, when asked or answered in ms), oldest first."""
+        self.known: dict[int, bytes] = {}
+        """id -> entry, oldest first."""
         self.pinned: dict[int, None] = {}
         """The ids of trades, oldest first."""
 
     def look(self, message_id: int, image: bytes, now_ms: int) -> bytes | Verdict | None:
         """Return None for a new id, the answer to repeat, or why the id cannot be taken."""
-        known = self.known.get(message_id)
-        if known is not None:
-            asked, answer, at_ms = known
-            keep_ms = PENDING_MS if answer is None else self._keep_ms
-            if now_ms - at_ms < keep_ms or message_id in self.pinned:
-                if asked != image:
+        entry = self.known.get(message_id)
+        if entry is not None:
+            keep_ms = PENDING_MS if _is_unanswered(entry) else self._keep_ms
+            if now_ms - _at_ms(entry) < keep_ms or message_id in self.pinned:
+                stop = _HEAD.size + entry[0]
+                if entry[_HEAD.size : stop] != image:
                     return Verdict.DIFFERENT
-                return Verdict.PENDING if answer is None else answer
+                return entry[stop:] or Verdict.PENDING
             del self.known[message_id]
         if message_id in self.pinned:
             return Verdict.DIFFERENT
@@ -65,19 +70,26 @@ class IdTable:
         return None
 
     def take(self, message_id: int, image: bytes, now_ms: int) -> None:
-        """Remember a new id as asked and not answered."""
-        self.known[message_id] = (image, None, now_ms)
+        """Remember a new id as asked and not answered; an image has at most 255 bytes."""
+        self.known[message_id] = _HEAD.pack(len(image), now_ms) + image
 
     def is_pending(self, message_id: int) -> bool:
         """Whether an id waits for its answer."""
-        known = self.known.get(message_id)
-        return known is not None and known[1] is None
+        entry = self.known.get(message_id)
+        return entry is not None and _is_unanswered(entry)
 
     def answer(self, message_id: int, frame: bytes, now_ms: int) -> None:
-        """Remember the answer to an id, or a later word on it; an unknown id stays unknown."""
-        known = self.known.get(message_id)
-        if known is not None:
-            self.known[message_id] = (known[0], frame, now_ms)
+        """Remember the answer to an id, or a later word on it; an unknown id stays unknown.
+
+        An answer is kept as long as what was asked may be asked again; a later word begins its time anew.
+        """
+        entry = self.known.get(message_id)
+        if entry is None:
+            return
+        size = entry[0]
+        if len(entry) > _HEAD.size + size:
+            entry = _HEAD.pack(size, now_ms) + entry[_HEAD.size : _HEAD.size + size]
+        self.known[message_id] = entry + frame
 
     def forget(self, message_id: int) -> None:
         """Let an id be asked again with other bytes."""
@@ -91,26 +103,38 @@ class IdTable:
 
     def forget_expired(self, now_ms: int) -> None:
         """Give back the room of ids whose time is over, until the first that has some left."""
-        known = self.known
-        while known:
-            message_id = next(iter(known))
-            if message_id in self.pinned or now_ms - known[message_id][2] < self._keep_ms:
-                return
-            del known[message_id]
+        expired: list[int] = []
+        for message_id, entry in self.known.items():
+            if message_id in self.pinned or now_ms - _at_ms(entry) < self._keep_ms:
+                break
+            expired.append(message_id)
+        for message_id in expired:
+            del self.known[message_id]
 
     def forget_oldest(self, now_ms: int) -> bool:
         """Make room; what is pinned or waits for its answer stays. Return whether there is room."""
         known, pinned = self.known, self.pinned
         excess = len(known) - self._limit
         gone: list[int] = []
-        for message_id, (_, answer, at_ms) in known.items():
+        for message_id, entry in known.items():
             if len(gone) >= excess:
                 break
-            if (answer is not None or now_ms - at_ms >= PENDING_MS) and message_id not in pinned:
+            if message_id not in pinned and (not _is_unanswered(entry) or now_ms - _at_ms(entry) >= PENDING_MS):
                 gone.append(message_id)
         for message_id in gone:
             del known[message_id]
         return len(known) < self.most
+
+
+_HEAD: Final = struct.Struct("<Bq")
+
+
+def _is_unanswered(entry: bytes) -> bool:
+    return len(entry) == _HEAD.size + entry[0]
+
+
+def _at_ms(entry: bytes) -> int:
+    return int.from_bytes(entry[1 : _HEAD.size], "little", signed=True)
 
 
 class PeerMemory:
