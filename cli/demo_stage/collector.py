@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cli.demo_stage.book import Book
 
 TRUTH_EVERY_S: Final = 0.1
-ANSWER_S: Final = 5.0
+ANSWER_S: Final = 20.0  # a machine that is busy with something else
 
 
 class TruthPort:

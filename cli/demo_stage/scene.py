@@ -37,7 +37,7 @@ class SiteScene:
             *("sim", "battery", "--port", str(port), "--control-port", "0", "--seed", str(seed)),
             *("--capacity-wh", str(self.capacity_wh), "--power-w", str(self.power_w), "--soc", str(self.soc_percent)),
             *("--own-power-w", str(self.sun_w), "--time-lapse", str(TIME_LAPSE)),
-            *("--ramp-w-per-s", str(self.power_w * TIME_LAPSE)),
+            *("--ramp-w-per-s", str(self.power_w * TIME_LAPSE * _RAMPS_PER_S)),
         ]
 
     def site_file(self, *, modbus: str, port: int, socket: Path, group: Group | None) -> str:
@@ -114,6 +114,8 @@ class Group:
     port: int
 
 
+_RAMPS_PER_S: Final = 5
+"""How often a battery's power could go from nothing to all in a second of its own time."""
 FORECAST_STEP_S: Final = 4.0
 _KEEP_C: Final = 70.0
 """A reserve that nobody pays: below some charge a site waits for the sun, rather than sell what is left in crumbs."""
@@ -128,7 +130,7 @@ SITES: Final = (
         power_w=5_000,
         soc_percent=86,
         sun_w=4_000,
-        lot_kwh=0.6,
+        lot_kwh=0.7,
         floor_percent=20,
         tiers=((45, 30.0), (40, _KEEP_C)),
     ),
@@ -138,7 +140,7 @@ SITES: Final = (
         power_w=7_500,
         soc_percent=78,
         sun_w=6_000,
-        lot_kwh=0.9,
+        lot_kwh=1.0,
         floor_percent=15,
         tiers=((75, 27.0), (60, 30.0), (45, 33.0), (40, _KEEP_C)),
     ),
@@ -148,7 +150,7 @@ SITES: Final = (
         power_w=4_000,
         soc_percent=88,
         sun_w=3_000,
-        lot_kwh=0.5,
+        lot_kwh=0.6,
         floor_percent=30,
         tiers=((55, 32.0), (50, _KEEP_C)),
     ),

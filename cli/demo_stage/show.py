@@ -45,8 +45,8 @@ class Show:
     def __init__(self, *, say: Callable[[str], None], ports: Ports, multicast: bool = True) -> None:
         """Without `multicast` the buyers are given the batteries' endpoints."""
         self.book = Book(scene.SITES, scene.BUYERS, wall_offset_ms=time.time_ns() // 1_000_000 - _now_ms())
-        self._directory = Path(tempfile.mkdtemp(prefix="wattbid-demo-"))
-        self._cast = Cast(self.book, self._directory, say=say, ports=ports)
+        self.directory = Path(tempfile.mkdtemp(prefix="wattbid-demo-"))
+        self._cast = Cast(self.book, self.directory, say=say, ports=ports)
         self._say = say
         self._multicast = multicast
         self._changed = asyncio.Event()
@@ -70,7 +70,7 @@ class Show:
     async def open(self) -> None:
         """Start everything. Raises DemoError when something cannot be started."""
         try:
-            await self._cast.enter(self._group())
+            await self._cast.enter(self.find_group())
         except (AgentError, OSError) as error:
             raise DemoError(f"the market cannot be followed: {error}") from error
         for name, follower in self._cast.followers.items():
@@ -106,13 +106,13 @@ class Show:
             self._released[name] = await _is_released(follower)
             await follower.close()
         await troupe.stop("battery-")
-        shutil.rmtree(self._directory)
+        shutil.rmtree(self.directory)
         left = [f"process {name}" for name in troupe.left_running()]
         left += [f"port {port}" for port in self._cast.bound if _is_open(port)]
-        left += [f"directory {self._directory}"] if self._directory.exists() else []
+        left += [f"directory {self.directory}"] if self.directory.exists() else []
         return self._evidence(left, [f"{c.name} ended with status {c.status}" for c in troupe.children if c.status])
 
-    def _group(self) -> Group | None:
+    def find_group(self) -> Group | None:
         """Return a multicast group that works here, None if the buyers have to do without."""
         if not self._multicast:
             return None
