@@ -40,8 +40,10 @@ class Hands:
         self.written_w = 0
         self.refresh_at_ms: int | None = None
         self.released_at_ms: int | None = None
+        """When the battery was last its own again: let go by us, or by its dead-man while it could not be reached."""
         self._found: TakeOver | None = None
         self._written_at_ms = 0
+        self._held_up_at_ms = 0
         self._effect_at_ms = 0
         self._releasing_since_ms: int | None = None
 
@@ -64,6 +66,7 @@ class Hands:
 
     async def command(self, power_w: int) -> CommandResult:
         """Write a setpoint (< 0). Raises DeviceError."""
+        self._held_up_at_ms = self._now_ms()
         result = await _in_time(self._battery.command(power_w), "command")
         self.target_w, self.written_w = power_w, result.written_w
         self._written_at_ms = self._now_ms()
@@ -72,6 +75,7 @@ class Hands:
 
     async def refresh(self) -> None:
         """Renew the dead-man and check that nobody else wrote. Raises DeviceError."""
+        self._held_up_at_ms = self._now_ms()
         await _in_time(self._battery.refresh(), "refresh")
         self._due_again()
 
@@ -134,6 +138,11 @@ class Hands:
         self.target_w = self.written_w = 0
         self.refresh_at_ms = self._releasing_since_ms = self._found = None
         self.released_at_ms = self._now_ms()
+        info = self._battery.info
+        if self._held_up_at_ms and info is not None and info.dead_man_ms is not None:
+            # A request that nobody answered may have arrived all the same, but none came later.
+            last_ms = self._held_up_at_ms + int(OPERATION_MAX_S * 1_000) + info.dead_man_ms
+            self.released_at_ms = min(self.released_at_ms, last_ms)
 
 
 async def _in_time(operation: Awaitable[_Answer], what: str) -> _Answer:

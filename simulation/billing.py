@@ -41,8 +41,10 @@ class Billing:
         self._now_ms = now_ms
         self._accounts = {name: _Account() for name in devices}
 
-    def booted(self, battery: str, books: Books) -> None:
-        """A process starts on these books: a trade whose Confirm is on disk will be delivered, whoever knows of it."""
+    def booted(self, battery: str, books: Books, ends: Mapping[TradeKey, dict[str, Any]]) -> None:
+        """A process starts on these books: what they owe will be delivered, what has ended (`ends`) is billed."""
+        for key in [key for key in self._accounts[battery].open_wh if key not in books.trades]:
+            self._end(battery, key, ends[key])
         for key, trade in books.trades.items():
             self._accounts[battery].was_interrupted = bool(self._accounts[battery].open_wh)
             self._begin(battery, key, trade.delivered_wh)
@@ -68,8 +70,6 @@ class Billing:
     def _end(self, battery: str, key: TradeKey, fields: dict[str, Any]) -> None:
         account = self._accounts[battery]
         billed_wh = fields["delivered_wh"]
-        if billed_wh > fields["energy_wh"]:
-            raise Breach("payouts equal receipts", f"{battery}: {billed_wh} Wh billed of {fields['energy_wh']} agreed")
         account.billed_wh += billed_wh - account.open_wh.pop(key, 0)
         device = self._devices[battery]
         device.advance(self._now_ms())

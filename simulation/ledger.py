@@ -66,7 +66,10 @@ class Ledger:
             self._voided(name)
 
     def booted(self, battery: str, books: Books) -> None:
-        """A process starts on these books: a trade whose Confirm is on disk is owed, whoever was told of it."""
+        """A process starts on these books: what they say is owed, whoever was told what."""
+        for name in [name for name in self._trades if name[0] == battery and name[1] not in books.trades]:
+            del self._trades[name]
+            self._ended.add(name)
         for key, trade in books.trades.items():
             name = (battery, key)
             if name not in self._trades:

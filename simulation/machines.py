@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tomllib
 from functools import partial
@@ -118,7 +119,8 @@ class GatewayHost:
             return
         self.process.kill()
         self._network.process_died(self.process)
-        self.gateway.journal.abandon()
+        with contextlib.suppress(RuntimeError):  # it has not even opened its journal
+            self.gateway.journal.abandon()
         self.dead.append(self.process)
         self.process = self.gateway = None
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from agent.books import books_of
 from agent.books_types import Books
+from agent.records import Kind
 from simulation import invariants
 from simulation.invariants import Breach
 
@@ -48,9 +49,7 @@ class Operator:
         if self._host.process is not None:
             return
         if self._host.site.storage.journal.exists():
-            for battery, books in books_of(self._host.records()).items():
-                self._ledger.booted(battery, books)
-                self._billing.booted(battery, books)
+            self._guarded(self._read_books)
         self._host.boot()
         self._loop.call_outside(0.5, self._guarded, self._after_boot)
 
@@ -88,6 +87,16 @@ class Operator:
             owner.stop_selling(battery, "the owner wants it")
         else:
             owner.resume(battery)
+
+    def _read_books(self) -> None:
+        """Bring what was heard in line with what is on disk: that alone outlives a process."""
+        records = self._host.records()
+        on_disk = books_of(records)
+        for battery in self._host.devices:
+            books = on_disk.get(battery, Books(battery=battery))
+            ended = (r.body for r in records if r.kind == Kind.DELIVERY_ENDED and r.battery == battery)
+            self._ledger.booted(battery, books)
+            self._billing.booted(battery, books, {(body["peer"], body["bid_id"]): body for body in ended})
 
     def _after_boot(self) -> None:
         gateway = self._host.gateway

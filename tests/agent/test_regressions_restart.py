@@ -13,7 +13,7 @@ from agent.journal import Journal
 from agent.records import Kind
 from etp.messages import Body, MessageType, ReasonCode
 from simulation.disk import VirtualExecutor
-from tests.agent.market_lab import ANSWERS, BOOT_S, Lab, c
+from tests.agent.market_lab import ANSWERS, Lab, c
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -152,51 +152,6 @@ def test_a_confirm_that_comes_again_after_two_restarts_gets_the_end(tmp_path: Pa
         again.confirm(accept)
         assert await told_the_end(again, lab, since_ms=since_ms) == (ReasonCode.NONE, 100)
         assert not again.of(MessageType.BID_REJECT)
-
-    lab.run(story())
-
-
-@pytest.mark.parametrize("away_s", [3, 180])
-def test_what_the_battery_discharges_for_its_owner_while_nobody_meters_is_not_billed(
-    tmp_path: Path, away_s: float
-) -> None:
-    """Its own control takes 1 kW for the house before, after and between deliveries."""
-    lab = Lab(tmp_path, time_lapse=1, own_power_w=-1_000)
-
-    async def story() -> None:
-        await lab.up()
-        buyer = await lab.buyer()
-        accept = await buyer.buys(1, 12, 500)
-        granted_w = -accept.power_w
-        await asyncio.sleep(60)
-        (running,) = lab.front().delivery.active
-        before_wh = running.delivered_wh
-        lab.host.crash()
-        await asyncio.sleep(away_s)
-        await lab.up()
-        (running,) = lab.front().delivery.active
-        held_s = min(away_s, 10) + BOOT_S + 1
-        at_most_wh = granted_w * (held_s + 2 * 1) / 3_600
-        assert before_wh <= running.delivered_wh <= before_wh + at_most_wh + 1
-
-    lab.run(story())
-
-
-def test_the_house_does_not_pay_for_a_trade_nor_the_buyer_for_the_house(tmp_path: Path) -> None:
-    lab = Lab(tmp_path, own_power_w=-1_000)
-
-    async def story() -> None:
-        await lab.up()
-        began_wh, began_ms = lab.device().model.counters.ac_discharged_wh, lab.now_ms
-        await (await lab.buyer()).buys(1, 12, 500)
-        await asyncio.sleep(6)
-        await lab.crash_and_boot(away_s=20)
-        await asyncio.sleep(TRADE_S)
-        ((_, _, billed_wh),) = ends(lab)
-        flowed_wh = lab.device().model.counters.ac_discharged_wh - began_wh
-        house_wh = 1_000 * (lab.now_ms - began_ms) * 20 / 3_600_000
-        assert billed_wh <= flowed_wh - house_wh + 30  # the ramps, and what stands still while the battery is let go
-        assert billed_wh >= 300
 
     lab.run(story())
 

@@ -1,0 +1,93 @@
+"""What buyers are billed for: what left the battery for them, and not what its owner's house takes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from etp.messages import MessageType
+from tests.agent.market_lab import BOOT_S, Lab
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TRADE_S = 120
+
+
+def billed_wh(lab: Lab) -> list[int]:
+    """Return what every buyer was told it got, in the order of the ends."""
+    return [each["delivered_wh"] for each in lab.told("delivery_ended")]
+
+
+@pytest.mark.parametrize("away_s", [3, 180])
+def test_what_the_battery_discharges_for_its_owner_while_nobody_meters_is_not_billed(
+    tmp_path: Path, away_s: float
+) -> None:
+    """Its own control takes 1 kW for the house before, after and between deliveries."""
+    lab = Lab(tmp_path, time_lapse=1, own_power_w=-1_000)
+
+    async def story() -> None:
+        await lab.up()
+        buyer = await lab.buyer()
+        accept = await buyer.buys(1, 12, 500)
+        granted_w = -accept.power_w
+        await asyncio.sleep(60)
+        (running,) = lab.front().delivery.active
+        before_wh = running.delivered_wh
+        lab.host.crash()
+        await asyncio.sleep(away_s)
+        await lab.up()
+        (running,) = lab.front().delivery.active
+        held_s = min(away_s, 10) + BOOT_S + 1
+        at_most_wh = granted_w * (held_s + 2 * 1) / 3_600
+        assert before_wh <= running.delivered_wh <= before_wh + at_most_wh + 1
+
+    lab.run(story())
+
+
+def test_the_house_does_not_pay_for_a_trade_nor_the_buyer_for_the_house(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, own_power_w=-1_000)
+
+    async def story() -> None:
+        await lab.up()
+        began_wh, began_ms = lab.device().model.counters.ac_discharged_wh, lab.now_ms
+        await (await lab.buyer()).buys(1, 12, 500)
+        await asyncio.sleep(6)
+        await lab.crash_and_boot(away_s=20)
+        await asyncio.sleep(TRADE_S)
+        (told_wh,) = billed_wh(lab)
+        flowed_wh = lab.device().model.counters.ac_discharged_wh - began_wh
+        house_wh = 1_000 * (lab.now_ms - began_ms) * 20 / 3_600_000
+        assert told_wh <= flowed_wh - house_wh + 30  # the ramps, and what stands still while the battery is let go
+        assert told_wh >= 300
+
+    lab.run(story())
+
+
+def test_what_a_battery_does_since_it_let_itself_go_is_its_own(tmp_path: Path) -> None:
+    """It cannot be reached until long after its dead-man, and sells again as soon as it can."""
+    lab = Lab(tmp_path, lot_kwh=0.2)
+
+    async def story() -> None:
+        await lab.up()
+        buyer = await lab.buyer()
+        await buyer.buys(1, 12, 200)
+        await asyncio.sleep(2)
+        device = lab.device()
+        device.troubles.silent = True
+        device.live(-1_000, lab.now_ms)
+        await asyncio.sleep(45)
+        device.troubles.silent = False
+        await buyer.until(MessageType.TERMINATE, about=1, within_s=5)
+        while lab.front().seller.offer.code:  # noqa: ASYNC110 - virtual time, and any state may be looked at
+            await asyncio.sleep(0.1)
+        began_wh, began_ms = lab.device().model.counters.ac_discharged_wh, lab.now_ms
+        await buyer.buys(2, 12, 200)
+        await buyer.until(MessageType.TERMINATE, about=2, within_s=TRADE_S)
+        flowed_wh = lab.device().model.counters.ac_discharged_wh - began_wh
+        house_wh = 1_000 * (lab.now_ms - began_ms) * 20 / 3_600_000
+        assert billed_wh(lab)[1] <= flowed_wh - house_wh + 5
+
+    lab.run(story())
