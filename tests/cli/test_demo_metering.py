@@ -21,7 +21,12 @@ def test_trades_at_the_same_time_share_by_power_and_time() -> None:
 
 def test_what_flows_after_a_trade_is_its_own_and_before_all_of_them_the_first_ones() -> None:
     readings = [Reading(0, 0.0), Reading(100, 1.0), Reading(200, 11.0), Reading(300, 12.0), Reading(500, 20.0)]
-    assert attribute(readings, [Span(100, 200, 1), Span(400, 500, 1)]) == [12.0, 8.0]
+    assert attribute(readings, [Span(100, 200, 1), Span(400, 500, 1)]) == [12.0, 8.0]  # the counter never stood still
+
+
+def test_one_after_the_other_each_gets_its_own_flow_whatever_the_clocks_say() -> None:
+    readings = [Reading(0, 0.0), Reading(90, 50.0), Reading(190, 50.0), Reading(290, 52.0), Reading(390, 80.0)]
+    assert attribute(readings, [Span(300, 380, 1), Span(10, 200, 1)]) == [30.0, 50.0]
 
 
 def test_nothing_sold_and_nothing_read() -> None:
