@@ -30,8 +30,8 @@ class Fault:
 class FaultRates:
     """Faults an hour by kind, and the chance that a gateway dies between an Accept and its Confirm.
 
-    `house`, `disk_full` and `commit_then_error` are drawn only on demand: the accounts that judge them over a crash do not
-    yet tell a wrong bill from energy that nobody could meter.
+    `house`, `disk_full` and `commit_then_error` are drawn only on demand: the accounts that judge them over a crash do
+    not yet tell a wrong bill from energy that nobody could meter.
     """
 
     silent: float = 1.5
