@@ -14,6 +14,7 @@ import pytest
 
 from etp.frame import encode_frame, encode_tcp, prefixed
 from etp.messages import Body, MessageType, ReasonCode
+from tests.patience import patient
 from tests.system.buyer import DEVICE_ID, bid_body, buyer, confirm_of, trades_fairly
 from tests.system.processes import Agent, Battery, write_site
 
@@ -236,6 +237,7 @@ async def test_an_expired_award_cannot_be_confirmed(agent: Agent) -> None:
         assert again.code == ReasonCode.NOT_TRUSTED  # for 10 s
 
 
+@patient  # the battery waits 1,000 ms for the Confirm
 async def test_a_confirm_that_differs_leaves_the_award_open(agent: Agent) -> None:
     async with buyer(agent.endpoint) as winner:
         accept = (await winner.bid(90.0, 0.2)).body

@@ -11,6 +11,7 @@ import pytest
 
 from etp.io.pollclock import SLACK_MS, TICK_MS, PollClock
 from tests.etp.io.fakes import FakeLoop
+from tests.patience import patient
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -71,6 +72,7 @@ async def bench() -> AsyncIterator[Bench]:
     await asyncio.sleep(0)
 
 
+@patient
 async def test_idle_loop_reads_at_once(bench: Bench) -> None:
     clock = PollClock()
     clock.link_opened()
@@ -84,6 +86,7 @@ async def test_idle_loop_reads_at_once(bench: Bench) -> None:
     clock.link_closed()
 
 
+@patient
 async def test_wait_behind_a_busy_task_counts(bench: Bench) -> None:
     clock = PollClock()
     clock.link_opened()
@@ -102,6 +105,7 @@ async def test_wait_behind_a_busy_task_counts(bench: Bench) -> None:
     clock.link_closed()
 
 
+@patient
 async def test_wait_behind_a_timer_counts(bench: Bench) -> None:
     clock = PollClock()
     clock.link_opened()
