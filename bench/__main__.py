@@ -1,4 +1,7 @@
-"""`python -m bench [--quick] [names...]`: run rows, print the table, write build/bench.json."""
+"""`python -m bench [--quick] [names...]`: run rows, print the table, write build/bench.json.
+
+A missed target is said, not an error: a figure is only as good as the machine was quiet.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,8 @@ if TYPE_CHECKING:
     from bench.report import Figure
 
 
-def main(arguments: list[str]) -> int:
-    """Run the rows; return 1 when a target was missed."""
+def main(arguments: list[str]) -> None:
+    """Run the rows."""
     parser = argparse.ArgumentParser(prog="bench", description="How fast the product is, against its targets.")
     parser.add_argument("rows", nargs="*", metavar="row", help=f"of {', '.join(ALL)}; all of them if none is named")
     parser.add_argument("--quick", action="store_true", help="only show that the rows run; the figures mean nothing")
@@ -42,8 +45,7 @@ def main(arguments: list[str]) -> int:
     write_json(chosen.json, figures)
     missed = [figure.key for figure in figures if figure.ok is False]
     print(f"\n{chosen.json}: {len(figures)} figures" + (f"; missed: {', '.join(missed)}" if missed else ""))
-    return 1 if missed else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(sys.argv[1:])

@@ -126,9 +126,9 @@ class Duel(NamedTuple):
 class Rounds(NamedTuple):
     """How long a window is, how many busy ones are wanted of each, and after how many turns to give up."""
 
-    seconds: float = 1.0
-    wanted: int = 4
-    most: int = 12
+    seconds: float = 0.5
+    wanted: int = 8
+    most: int = 40
 
 
 def duel(echo: Load, ours: Load, rounds: Rounds) -> Duel:

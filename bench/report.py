@@ -50,7 +50,7 @@ def to_json(figures: Iterable[Figure]) -> dict[str, float | bool | str]:
 
 
 def write_json(path: Path, figures: Iterable[Figure]) -> None:
-    """Write the figures beside an older report's, whose keys of other rows stay."""
+    """Write the figures as JSON, in place of an older report."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(to_json(figures), indent=2, sort_keys=True) + "\n", encoding="utf-8")
 

@@ -49,7 +49,7 @@ def _refusals(settings: Settings, yardstick: Load) -> list[Figure]:
         fight = duel(yardstick, load, _rounds(settings))
     refused = sum(window.codes.get("4", 0) for window in fight.ours)
     answers = sum(window.answers for window in fight.ours)
-    note = "" if fight.valid else f"server less than {BUSY:.0%} busy: {_busy(fight)}"
+    note = "" if fight.valid else f"a server was not {BUSY:.0%} busy: {_busy(fight)}; is the machine in use?"
     return [
         Figure(key="etp_server.echo.cpu_us", value=cost_us(fight.echo), unit="us"),
         Figure(key="etp_server.refuse.cpu_us", value=cost_us(fight.ours), unit="us"),
@@ -75,7 +75,7 @@ def _displacing(settings: Settings, yardstick: Load) -> list[Figure]:
         before = shop.ask(do="figures")["entered"]
         first = load.window(settings.pick(1.0, 0.1))
         entered = shop.ask(do="figures")["entered"] - before
-        fight = duel(yardstick, load, _rounds(settings))
+        fight = duel(yardstick, load, _rounds(settings)._replace(most=settings.count(12, 1)))
     share = entered / first.answers if first.answers else 0.0
     return [
         Figure(key="etp_server.displace.cpu_us", value=cost_us(fight.ours), unit="us"),
@@ -141,4 +141,7 @@ def _rounds(settings: Settings) -> Rounds:
 
 
 def _busy(fight: Duel) -> str:
-    return f"echo {min(w.busy for w in fight.echo):.0%}, ours {min(w.busy for w in fight.ours):.0%}"
+    return ", ".join(
+        f"{name} {min(w.busy for w in windows):.0%} to {max(w.busy for w in windows):.0%}"
+        for name, windows in (("echo", fight.echo), ("ours", fight.ours))
+    )
