@@ -94,10 +94,11 @@ class SimulatedBattery:
         return self._image.address_of(model_id, name)
 
     def truth(self, now_ms: int) -> dict[str, Any]:
-        """Return what is really so, whatever the registers show. Powers positive = charging; energies in Wh."""
+        """Return what is really so now, whatever the registers show. Powers positive = charging; energies in Wh."""
         self.advance(now_ms)
         model, counters, limits = self.model, self.model.counters, self.model.limits()
         return {
+            "at_ms": now_ms,
             "soc_permille": round(model.soc * 1_000, 3),
             "stored_wh": round(model.stored_wh, 3),
             "capacity_wh": model.config.capacity_wh,

@@ -51,6 +51,7 @@ def test_a_sale_shows_everywhere_and_ends_with_the_timer() -> None:
     truth = client.device.truth(client.now_ms)
     assert truth["released"]
     assert truth["revert_in_ms"] is None
+    assert truth["at_ms"] == client.now_ms
     assert client.get(704, "WSetEna") == 0
     assert client.get(701, "W", signed=True) == 0
     delivered_wh = 3_000 * 60 * 60 / 3_600  # ramp up and ramp down cancel
