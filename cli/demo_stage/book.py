@@ -147,8 +147,9 @@ class Book:
 
     # what batteries tell
 
-    def truth(self, battery: str, at_ms: int, truth: dict[str, Any]) -> None:
+    def truth(self, battery: str, truth: dict[str, Any]) -> None:
         """Take in the truth of a simulated battery, and meter the trades that are over."""
+        at_ms = truth["at_ms"]
         site = self.sites[battery]
         site.truth = truth
         site.soc_least_permille = min(site.soc_least_permille, truth["soc_permille"])

@@ -113,7 +113,7 @@ class SiteFollower:
     async def weigh(self) -> dict[str, Any]:
         """Take in the battery's truth and return it."""
         truth = await self._battery.ask("truth")
-        self._book.truth(self.name, round(asyncio.get_running_loop().time() * 1_000), truth)
+        self._book.truth(self.name, truth)
         return truth
 
     async def stop_selling(self, reason: str) -> None:

@@ -23,8 +23,14 @@ def event(name: str, **fields: Any) -> dict[str, Any]:
     return {"event": name, "number": 1, "at_ms": WALL_OFFSET_MS + START_MS, **fields}
 
 
-def truth(discharged_wh: float, soc_permille: float = 800.0) -> dict[str, Any]:
-    return {"discharged_wh": discharged_wh, "soc_permille": soc_permille, "released": True, "power_w": 0.0}
+def truth(at_ms: int, discharged_wh: float, soc_permille: float = 800.0) -> dict[str, Any]:
+    return {
+        "at_ms": at_ms,
+        "discharged_wh": discharged_wh,
+        "soc_permille": soc_permille,
+        "released": True,
+        "power_w": 0.0,
+    }
 
 
 def snapshot(name: str = "home", *, lot: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
@@ -80,14 +86,14 @@ def sell(book: Book, site: str = "home", *, bid_id: int = BID, buyer: str = "amb
 def deliver(book: Book, site: str = "home", *, bid_id: int = BID, metered_wh: float = 501.0, code: int = 0) -> None:
     """The delivery of what `sell` sold, seen by the agent, the battery and the buyer."""
     begun = {**deal(bid_id), "first_setpoint_at_ms": START_MS + 10}
-    book.truth(site, START_MS, truth(1_000.0))
+    book.truth(site, truth(START_MS, 1_000.0))
     book.agent_event(site, event("delivery_started", **begun))
-    book.truth(site, START_MS + 3_000, truth(1_000.0 + metered_wh / 2))
+    book.truth(site, truth(START_MS + 3_000, 1_000.0 + metered_wh / 2))
     ended = {"ended_at_ms": START_MS + 6_000, "end_code": code, "reason": "", "delivered_wh": 500, "derived": False}
     book.agent_event(site, event("delivery_ended", **begun, **ended))
     book.buyer_line("amber", {"event": "ended", "at_ms": 1, "bid_id": bid_id, "delivered_wh": 500})
-    book.truth(site, START_MS + 6_050, truth(1_000.0 + metered_wh))
-    book.truth(site, START_MS + 6_150, truth(1_000.0 + metered_wh))
+    book.truth(site, truth(START_MS + 6_050, 1_000.0 + metered_wh))
+    book.truth(site, truth(START_MS + 6_150, 1_000.0 + metered_wh))
 
 
 def evidence_of(book: Book, *, wanted: int | None = None) -> Evidence:

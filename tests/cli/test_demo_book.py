@@ -108,7 +108,7 @@ def test_a_trade_is_metered_only_when_the_battery_rests() -> None:
     deliver(book, metered_wh=480.0)
     assert only_trade(book).metered_wh == 480.0
     for number in range(200):
-        book.truth("home", START_MS + 7_000 + 100 * number, truth(1_480.0, soc_permille=700.0 - number))
+        book.truth("home", truth(START_MS + 7_000 + 100 * number, 1_480.0, soc_permille=700.0 - number))
     assert book.sites["home"].soc_least_permille == 501.0
 
 
