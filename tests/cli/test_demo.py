@@ -13,6 +13,7 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import termios
 import time
 from contextlib import contextmanager
@@ -70,6 +71,14 @@ class Demo:
             raise AssertionError(f"has not ended: {self._errors.read()}") from error
         self.said += self._errors.read().splitlines()
         return status
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A directory with a short name: the path of a unix socket has at most 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="wd-", dir="/tmp") as directory:
+        yield Path(directory)
+
 
 
 @contextmanager
