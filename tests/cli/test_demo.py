@@ -80,7 +80,6 @@ def tmp_path() -> Iterator[Path]:
         yield Path(directory)
 
 
-
 @contextmanager
 def running(tmp_path: Path, *arguments: str) -> Iterator[Demo]:
     """Start a demo of its own temporary directory; assert that it leaves no process, port or file."""
@@ -129,12 +128,12 @@ def children_of(scratch: str) -> dict[int, str]:
 def test_trades_are_made_metered_and_proved(tmp_path: Path) -> None:
     report = tmp_path / "demo.json"
     options = ("--trades", "5", "--json", str(report), "--picture", str(tmp_path / "demo.svg"))
-    with running(tmp_path, *options) as demo:
-        status = demo.end()
-    if set(json.loads(report.read_text())["broken"]) & TIMED:  # other tests had the processor: once more
-        with running(tmp_path / "again", *options) as demo:
+    for attempt in range(3):
+        with running(tmp_path / str(attempt), *options) as demo:
             status = demo.end()
-    body = json.loads(report.read_text())
+        body = json.loads(report.read_text())
+        if not body["broken"] or set(body["broken"]) - TIMED:
+            break
     assert body["broken"] == {}
     assert status == 0, demo.said
     assert len(body["trades"]) == 5
