@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import signal
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -44,6 +45,9 @@ def perform(wishes: Wishes) -> int:
         if path is not None and (reason := _why_not_writable(path)):
             say(f"wattbid demo: {path}: {reason}")
             return _USAGE
+    if wishes.picture is not None and importlib.util.find_spec("rich") is None:
+        say("wattbid demo: a picture needs the packages of the extra `demo`")
+        return _USAGE
     return asyncio.run(_perform(wishes))
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from typing import TYPE_CHECKING
 
 from cli.demo_stage.cast import Ports
+from cli.demo_stage.perform import Wishes, perform
 from cli.demo_stage.scene import Group
+from cli.demo_stage.screen import can_draw
 from cli.demo_stage.show import Show
 from etp.io.group import MulticastSettings, MulticastUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
     from random import Random
 
 import pytest
@@ -55,6 +59,16 @@ def test_with_multicast_they_get_a_group_of_their_own(
 def test_multicast_can_be_declined(show: Show, said: list[str]) -> None:
     assert show.find_group() is None
     assert said == []
+
+
+def test_without_its_packages_there_is_no_view_and_no_picture(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+    assert not can_draw()
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    assert perform(Wishes(picture=tmp_path / "demo.svg")) == 2
+    assert "extra `demo`" in capsys.readouterr().err
 
 
 def test_ports_stand_next_to_each_other_or_are_any() -> None:
