@@ -166,11 +166,14 @@ class Desk:
     def _refuse(self, asked: Sequence[tuple[Link, Received]], refusals: Sequence[Refuse], now_ms: int) -> None:
         """Answer bids that were all refused at once, each by its place."""
         held = self._held
+        frames: list[tuple[Link, bytes]] = []
         for (link, received), refusal in zip(asked, refusals, strict=True):
             if held is None and not refusal[4]:
-                link.refuse(refusal[1], refusal[2], refusal[3], now_ms, received[6])
+                frames.append((link, link.refuse(refusal[1], refusal[2], refusal[3], now_ms, received[6])))
             else:
                 self._answer(link, refusal, now_ms, received.cause_ms)
+        for link, frame in frames:
+            link.hand_over(frame, now_ms)
         waited_ms = now_ms - asked[0][1].cause_ms
         self._ports.watch.bids_refused(refusals, waited_ms)
         self._ports.watch.processed(len(refusals), waited_ms)
@@ -187,7 +190,7 @@ class Desk:
             body = Body.bid_reject(bid_id, self._device_id, code=code, beat_e4=beat_e4)
             link.send(body, cause_ms=cause_ms, reason=reason, hold=held is not None)
         else:
-            link.refuse(bid_id, code, beat_e4, now_ms, cause_ms, hold=held is not None)
+            link.hand_over(link.refuse(bid_id, code, beat_e4, now_ms, cause_ms, hold=held is not None), now_ms)
 
     def _reject(self, link: Link, received: Received, code: int) -> None:
         """Refuse a Bid or a Confirm that the auction or the award book never sees."""

@@ -132,22 +132,32 @@ class Link(asyncio.Protocol):
         if not (hold or self._corked):
             self.flush()
 
-    def refuse(self, bid_id: int, code: int, beat_e4: int, now_ms: int, cause_ms: int, *, hold: bool = False) -> None:
-        """Answer a Bid with a plain BidReject: the same as `send(Body.bid_reject(...))`, and the shortest way out."""
-        transport = self._transport
-        if self._closing or transport is None:
-            return
-        connection = self.connection
+    def refuse(self, bid_id: int, code: int, beat_e4: int, now_ms: int, cause_ms: int, *, hold: bool = False) -> bytes:
+        """Answer a Bid with a plain BidReject, as `send(Body.bid_reject(...))` does, by the shortest way.
+
+        A frame that may leave at once is returned, for `hand_over`: so that who refuses many bids makes all answers
+        first, and then writes them one right after the other. Otherwise nothing is returned, and it is as with `send`.
+        """
+        if self._closing or self._transport is None:
+            return b""
         holds = hold or self._corked
-        frame = connection.refuse(
-            bid_id, code, beat_e4, now_ms, cause_ms, not (holds or self._paused) and self._tls is None
-        )
-        if frame:
-            transport.write(frame)
-            if not self._paused:
-                connection.drained(now_ms)
-        elif not holds:
+        at_once = not (holds or self._paused) and self._tls is None
+        frame = self.connection.refuse(bid_id, code, beat_e4, now_ms, cause_ms, at_once)
+        if not (frame or holds):
             self.flush()
+        return frame
+
+    def hand_over(self, frame: bytes, now_ms: int) -> None:
+        """Write what `refuse` returned, if anything; before the loop does anything else."""
+        transport = self._transport
+        if not frame or transport is None:
+            return
+        transport.write(frame)
+        connection = self.connection
+        if not self._paused:
+            connection.drained(now_ms)
+            if not connection.is_calm:
+                self.flush()
 
     def flush(self) -> None:
         """Write everything that may leave now, unless the last bytes are still on their way."""

@@ -11,6 +11,7 @@ from etp.messages import Body, MessageType, ReasonCode
 from tests.etp.io.fakes import DEVICE, Notes, Stage, bid
 
 if TYPE_CHECKING:
+    from etp.connection import Received
     from etp.io.link import Link
 
 REFUSAL = encode_tcp(Body.bid_reject(5, DEVICE, code=4, beat_e4=250_000))
@@ -23,7 +24,8 @@ def asked() -> Stage:
 
 
 def refuse(link: Link, *, hold: bool = False) -> None:
-    link.refuse(5, ReasonCode.OUTBID, 250_000, link._clock.now_ms(), 0, hold=hold)
+    now_ms = link._clock.now_ms()
+    link.hand_over(link.refuse(5, ReasonCode.OUTBID, 250_000, now_ms, 0, hold=hold), now_ms)
 
 
 def test_it_says_what_send_says_and_is_counted_and_remembered() -> None:
@@ -45,6 +47,24 @@ def test_held_refusals_leave_in_one_write() -> None:
     assert stage.transport.writes == []
     stage.link.flush()
     assert [len(data) for data in stage.transport.writes] == [2 * 88]
+
+
+def test_a_second_one_before_the_first_is_handed_over_follows_it() -> None:
+    stage = asked()
+    stage.link.data_received(encode_tcp(bid(6)))
+    first = stage.link.refuse(5, ReasonCode.OUTBID, 250_000, 0, 0)
+    assert stage.link.refuse(6, ReasonCode.OUTBID, 250_000, 0, 0) == b""
+    assert stage.transport.writes == []
+    stage.link.hand_over(first, 0)
+    assert [data[5] for data in stage.transport.writes] == [5, 6]
+
+
+def test_a_link_that_is_lost_in_between_is_left_alone() -> None:
+    stage = asked()
+    frame = stage.link.refuse(5, ReasonCode.OUTBID, 250_000, 0, 0)
+    stage.link.connection_lost(None)
+    stage.link.hand_over(frame, 0)
+    assert stage.transport.writes == []
 
 
 def test_it_goes_behind_what_already_waits() -> None:
@@ -71,7 +91,10 @@ def test_it_waits_for_a_peer_that_does_not_read() -> None:
 
 
 def test_within_a_read_it_leaves_with_the_other_answers() -> None:
-    stage = Stage(Notes(lambda link, frame: link.refuse(frame.body.message_id, 4, 250_000, 0, frame.cause_ms)))
+    def answer(link: Link, frame: Received) -> None:
+        assert link.refuse(frame.body.message_id, 4, 250_000, 0, frame.cause_ms) == b""
+
+    stage = Stage(Notes(answer))
     stage.link.data_received(encode_tcp(bid(5)) + encode_tcp(bid(6)))
     assert [len(data) for data in stage.transport.writes] == [2 * 88]
 
