@@ -95,8 +95,10 @@ class NetworkSection(Section):
 class LimitsSection(Section):
     """`[limits]`: what peers may cost us; 0 = off where it is allowed."""
 
-    connections: int = key(256, text="Open connections of one battery; 0 = off.", ge=0, le=10_000)
-    per_address: int = key(64, text="Open connections from one address; 0 = off.", ge=0, le=10_000)
+    connections: int = key(256, text="Open connections of all batteries together; 0 = off.", ge=0, le=10_000)
+    per_address: int = key(
+        64, text="Open connections from one address to all batteries together; 0 = off.", ge=0, le=10_000
+    )
     frames_per_s: int = key(200, unit="frames/s", text="Average rate of one connection; 0 = off.", ge=0, le=1_000_000)
     burst: int = key(400, unit="frames", text="Frames one connection may send at once; 0 = off.", ge=0, le=1_000_000)
     address_frames_per_s: int = key(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from agent.config_values import NetworkSite
     from etp.auth import AuthPolicy
     from etp.discovery import Endpoint
-    from etp.io import ConnectionMaker, LinkHandler, PollClock
+    from etp.io import ConnectionMaker, Crowd, LinkHandler, PollClock
     from etp.messages import Body
 
 JOIN_AGAIN_S: Final = 30.0
@@ -42,12 +42,14 @@ class Doors:
         maker: ConnectionMaker,
         clock: PollClock,
         answer: Callable[[Body, Endpoint], Body | None],
+        crowd: Crowd | None = None,
     ) -> None:
+        """`crowd` counts the connections of all doors of a gateway together; None = these doors alone."""
         self.port = 0
         self._name = name
         self._maker = maker
         self._answer = answer
-        self._server = EtpServer(handler=handler, maker=maker, clock=clock)
+        self._server = EtpServer(handler=handler, maker=maker, clock=clock, crowd=crowd)
         self._announcer: BatteryAnnouncer | None = None
         self._wants_group = False
         self._speaks: AuthPolicy | None = maker.policy

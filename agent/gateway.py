@@ -28,6 +28,7 @@ from agent.site_control import OwnerDesk
 from agent.storefront import Storefront
 from agent.supervisor import NEVER, Supervisor
 from agent.telemetry_feed import TelemetryFeed
+from etp.io.crowd import Crowd
 from etp.io.pollclock import PollClock
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class Gateway:
         self._journal = journal
         self._refuse_orphans(books)
         clock = PollClock(asyncio.get_running_loop(), ticking=self._around.loop_blocks)
+        crowd = Crowd(self.site.limits)
         for battery_site in self.site.batteries:
             front = Storefront(
                 battery_site,
@@ -93,6 +95,7 @@ class Gateway:
                 hub=self.hub,
                 metrics=self.metrics,
                 poll_clock=clock,
+                crowd=crowd,
                 beat=None if self._beat is None else partial(self._beaten, battery_site.name),
             )
             self.fronts[front.name] = front

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from agent.journal import Journal
     from agent.metrics import Metrics
     from agent.surroundings import Surroundings
+    from etp.io.crowd import Crowd
     from etp.io.pollclock import PollClock
 
 
@@ -55,6 +56,7 @@ class Storefront:
         hub: EventHub,
         metrics: Metrics,
         poll_clock: PollClock,
+        crowd: Crowd,
         beat: Callable[[], None] | None,
     ) -> None:
         self.site = battery_site
@@ -107,7 +109,12 @@ class Storefront:
             nonce=around.random_bytes(6).hex(),
         )
         self.doors = Doors(
-            self.name, handler=self.seller.desk, maker=maker, clock=poll_clock, answer=self.seller.answer_datagram
+            self.name,
+            handler=self.seller.desk,
+            maker=maker,
+            clock=poll_clock,
+            answer=self.seller.answer_datagram,
+            crowd=crowd,
         )
         self.seller.on_failure = self.doors.multicast
         self.seller.on_offer_changed = self.doors.changed

@@ -55,9 +55,9 @@ class Limits:
     """
 
     connections: int = 256
-    """Open connections of one server: 32 batteries at 256 peers stay within 10,000 file descriptors."""
+    """Open connections of one gateway, its batteries together: a quarter of the usual 1,024 file descriptors."""
     per_address: int = 64
-    """Open connections from one address: one aggregator host, not the whole table."""
+    """Open connections from one address: one aggregator host at 32 batteries, twice; not the whole table."""
     frames_per_s: int = 200
     """Frames a second that one buyer's connection may send on average; above it Bids get code 7."""
     burst: int = 400

@@ -8,11 +8,13 @@ on a virtual-time loop with transports of its own; TLS is done above the transpo
 LinkHandler   what the owner of a server or client implements
 Link          one TCP conversation; `send`, `flush`, `close`
 EtpServer     accepts links within the limits of `etp.limits`
+Crowd         the count of open links that several servers share
 connect       opens one
 PollClock     the loop's milliseconds, and since when bytes could have been read
 """
 
 from etp.io.client import ConnectError, connect
+from etp.io.crowd import Crowd
 from etp.io.datagrams import DatagramCounts
 from etp.io.group import MulticastSettings, MulticastUnavailable
 from etp.io.handler import LinkHandler
@@ -27,6 +29,7 @@ __all__ = [
     "BatteryAnnouncer",
     "ConnectError",
     "ConnectionMaker",
+    "Crowd",
     "DatagramCounts",
     "EtpServer",
     "Finder",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 
 from etp.errors import EtpError
+from etp.io.crowd import Crowd
 from etp.io.link import Link
 from etp.io.pollclock import PollClock
 from etp.io.sockets import BACKLOG, explain, site_of
@@ -32,8 +32,9 @@ class ListenError(EtpError):
 class EtpServer:
     """Accepts TCP connections and turns each into a `Link`.
 
-    Limits come with the maker: connections altogether, and from one address (IPv6: one /64). A connection counts from
-    its first moment, also while it shakes hands; one too many is closed without a word.
+    The crowd bounds connections altogether, and from one address (IPv6: one /64); servers that share one share the
+    bound, and a server without has one of its own by the maker's limits. A connection counts from its first moment,
+    also while it shakes hands; one too many is closed without a word.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class EtpServer:
         maker: ConnectionMaker,
         clock: PollClock | None = None,
         ssl_context: ssl.SSLContext | None = None,
+        crowd: Crowd | None = None,
     ) -> None:
         self._handler = handler
         self._maker = maker
@@ -50,7 +52,7 @@ class EtpServer:
         self._ssl_context = ssl_context
         self._server: asyncio.Server | None = None
         self._links: dict[Link, None] = {}
-        self._sites: Counter[str] = Counter()
+        self._crowd = Crowd(maker.limits) if crowd is None else crowd
         self._empty = asyncio.Event()
         self._stopping = False
         self.refused = 0
@@ -99,15 +101,11 @@ class EtpServer:
 
     def admit(self, link: Link, /) -> bool:
         """Count a new link in, unless it is one too many."""
-        limits = self._maker.limits
-        site = site_of(link.address)
         if self._stopping:
             return self._refuse(link, "the server is stopping")
-        if 0 < limits.connections <= len(self._links):
-            return self._refuse(link, f"{limits.connections} connections are open")
-        if 0 < limits.per_address <= self._sites[site]:
-            return self._refuse(link, f"{limits.per_address} connections from this address are open")
-        self._sites[site] += 1
+        reason = self._crowd.enter(site_of(link.address))
+        if reason:
+            return self._refuse(link, reason)
         self._links[link] = None
         return True
 
@@ -117,10 +115,7 @@ class EtpServer:
     def gone(self, link: Link, _reason: str, /) -> None:
         """Count a link out."""
         del self._links[link]
-        site = site_of(link.address)
-        self._sites[site] -= 1
-        if not self._sites[site]:
-            del self._sites[site]
+        self._crowd.leave(site_of(link.address))
         if not self._links:
             self._empty.set()
 
