@@ -15,11 +15,13 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
+from etp.frame import encode_plain_tcp
 from etp.limits import AUTH_SKEW_MS, MEMORIES_PER_CONNECTION, PENDING_MS, STARTED_SLACK_MS, Limits
 from etp.messages import MessageType, ReasonCode
 
 if TYPE_CHECKING:
     from etp.extensions import Auth
+    from etp.messages import Body
 
 
 class Verdict(Enum):
@@ -41,11 +43,13 @@ class IdTable:
     image, and the answer if there is one.
     """
 
-    __slots__ = ("_keep_ms", "_limit", "known", "most", "pinned")
+    __slots__ = ("_full_at_ms", "_keep_ms", "_limit", "known", "most", "pinned")
 
     def __init__(self, limits: Limits) -> None:
         self._limit = limits.reply_ids
         self._keep_ms = limits.reply_ms
+        self._full_at_ms: int | None = None
+        """When it was last found that nothing can be forgotten, unless something was answered since."""
         self.most = limits.reply_ids + (limits.reply_ids >> 2)
         self.known: dict[int, bytes] = {}
         """id -> entry, oldest first."""
@@ -86,6 +90,7 @@ class IdTable:
         entry = self.known.get(message_id)
         if entry is None:
             return
+        self._full_at_ms = None
         size = entry[0]
         if len(entry) > _HEAD.size + size:
             entry = _HEAD.pack(size, now_ms) + entry[_HEAD.size : _HEAD.size + size]
@@ -112,7 +117,12 @@ class IdTable:
             del self.known[message_id]
 
     def forget_oldest(self, now_ms: int) -> bool:
-        """Make room; what is pinned or waits for its answer stays. Return whether there is room."""
+        """Make room; what is pinned or waits for its answer stays. Return whether there is room.
+
+        Of many ids that come at once into a full table, only the first looks for room.
+        """
+        if self._full_at_ms == now_ms:
+            return False
         known, pinned = self.known, self.pinned
         excess = len(known) - self._limit
         gone: list[int] = []
@@ -123,7 +133,9 @@ class IdTable:
                 gone.append(message_id)
         for message_id in gone:
             del known[message_id]
-        return len(known) < self.most
+        has_room = len(known) < self.most
+        self._full_at_ms = None if has_room else now_ms
+        return has_room
 
 
 _HEAD: Final = struct.Struct("<Bq")
@@ -284,6 +296,12 @@ class PeerMemories:
             pins.pop(bid_id, None)
             if not pins:
                 self._parked.pop(key, None)
+
+    def note(self, peer: str, end: Body, now_ms: int) -> None:
+        """Remember how an award ended that its buyer could not be told: its Bid, sent again, is not accepted again."""
+        memory = self.memory_of(peer)
+        if memory is not None:
+            memory.said(end.message_type, end.message_id, end.termination_code, encode_plain_tcp(end), now_ms)
 
     def _is_crowded(self, address: str) -> bool:
         """Whether one address has brought as many signers as it may, so that it cannot shut out the others."""

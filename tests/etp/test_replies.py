@@ -73,8 +73,19 @@ def test_unanswered_ids_are_not_pushed_out_but_bound_the_table() -> None:
         assert table.look(message_id, b"bid", 0) is None
         table.take(message_id, b"bid", 0)
     assert table.look(99, b"bid", 1) is Verdict.FULL
+    assert table.look(98, b"bid", 1) is Verdict.FULL
     assert table.look(0, b"bid", 1) is Verdict.PENDING
     assert table.look(99, b"bid", PENDING_MS) is None
+
+
+def test_an_answer_makes_room_at_once() -> None:
+    table = table_of(16)
+    for message_id in range(20):
+        table.take(message_id, b"bid", 0)
+    assert table.look(99, b"bid", 0) is Verdict.FULL
+    table.answer(7, b"reject", 0)
+    assert table.look(99, b"bid", 0) is None
+    assert table.look(7, b"bid", 0) is None  # forgotten to make that room
 
 
 def test_an_unknown_id_has_no_answer_to_keep() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.system.buyer import trades_fairly
+from tests.system.default_ports import default_ports
 from tests.system.processes import ROOT, Agent, Battery, Process, run, write_site
 
 if TYPE_CHECKING:
@@ -193,18 +194,12 @@ def test_status_of_an_agent_that_runs_and_of_one_that_has_gone(tmp_path: Path) -
     assert "Traceback" not in gone.stderr
 
 
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) != 0
-
-
 @pytest.mark.slow
-@pytest.mark.skipif(not (_is_free(5020) and _is_free(4084)), reason="something uses the example's ports 5020 or 4084")
 async def test_the_example_runs_as_it_is(tmp_path: Path) -> None:
     """Two commands and no thought: the battery with its defaults, the agent with the example."""
     site = tmp_path / "site.toml"
     site.write_bytes((ROOT / "deploy" / "examples" / "site.toml").read_bytes())
-    with Process(tmp_path, "battery", "sim", "battery") as battery:
+    with default_ports(), Process(tmp_path, "battery", "sim", "battery") as battery:
         assert battery.until_ready()["modbus"] == "127.0.0.1:5020"
         with Agent(tmp_path, site) as agent:
             assert agent.endpoint == ("127.0.0.1", 4084)

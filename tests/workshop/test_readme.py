@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import time
 import tomllib
@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.system.default_ports import default_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +35,6 @@ BY_HAND = [
 ]
 TIMED = {"metered_agrees_with_delivered", "setpoint_within_200_ms"}
 """What a machine that is busy with other tests may break; tests/cli/test_demo.py insists on them."""
-DEFAULT_PORTS = (5_020, 6_020, 4_084)
 
 
 def test_these_are_the_commands() -> None:
@@ -75,10 +76,8 @@ def test_the_headless_demo_makes_its_twenty_trades() -> None:
 
 @pytest.mark.slow
 def test_the_examples_trade_by_hand(tmp_path: Path) -> None:
-    if taken := [port for port in DEFAULT_PORTS if is_taken(port)]:
-        pytest.skip(f"ports in use on this machine: {taken}")
     shutil.copytree(ROOT / "deploy" / "examples", tmp_path / "deploy" / "examples")
-    with ExitStack() as stack:
+    with default_ports(), ExitStack() as stack:
         for number, command in enumerate(BY_HAND[:3]):
             stack.enter_context(running(command, tmp_path, tmp_path / f"{number}.log"))
         wait_for(tmp_path / "2.log", " confirmed ")
@@ -89,9 +88,10 @@ def test_the_examples_trade_by_hand(tmp_path: Path) -> None:
 
 
 def made(command: str) -> list[str]:
-    """Return the commands that a make target would run."""
+    """Return the commands that a make target would run, also where `make test` runs this."""
+    alone = {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}}
     dry = subprocess.run(
-        [*shlex.split(command), "-n"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=30
+        [*shlex.split(command), "-n"], cwd=ROOT, env=alone, capture_output=True, text=True, check=True, timeout=30
     )
     return dry.stdout.strip().splitlines()
 
@@ -119,8 +119,3 @@ def wait_for(log: Path, text: str, timeout_s: float = 60.0) -> None:
     while text not in log.read_text():
         assert time.monotonic() < deadline, f"no {text!r} in {log.read_text()}"
         time.sleep(0.05)
-
-
-def is_taken(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from etp.limits import Limits
 
 HOST = "127.0.0.1"
+PATIENCE_S = 60.0
+"""An upper bound on what is awaited: a machine busy with other tests takes its time."""
 
 
 async def serve(
@@ -89,7 +91,7 @@ class Raw(asyncio.Protocol):
         self.transport.close()
 
     async def read(self, size: int) -> bytes:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while len(self.got) < size:
                 self._news.clear()
                 await self._news.wait()
@@ -98,7 +100,7 @@ class Raw(asyncio.Protocol):
 
     async def until_closed(self) -> bytes:
         """Return what comes before the end."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while not self.is_closed:
                 self._news.clear()
                 await self._news.wait()
