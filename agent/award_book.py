@@ -52,8 +52,11 @@ class AwardListener(Protocol):
         ...
 
     def shield(self) -> tuple[int, int] | None:
-        """Return price and end (wall ms) of the shield that is up, None without one."""
+        """Return price and end (wall ms) of the shield that stays up longest, None without one."""
         ...
+
+    def tell_later(self, peer: str, end: Body) -> None:
+        """A signed buyer is away and must hear how its award ended when it comes back."""
 
 
 class AwardBook:
@@ -138,8 +141,7 @@ class AwardBook:
 
     def _offer(self, opened: OpenAward) -> None:
         """Send the Accept; a signed buyer that has come back on another connection gets it there."""
-        if not opened.link.is_open:
-            opened.link = self._listener.link_of(opened.deal.peer) or opened.link
+        opened.link = self._link_of(opened)
         if not opened.link.is_open:
             self._end(opened, Happening.LINK_GONE, ReasonCode.NOT_CONFIRMED, blame=True)
             return
@@ -249,6 +251,8 @@ class AwardBook:
         self._close(opened)
         self._listener.award_voided(opened, code, blame=blame)
         won = opened.deal
+        link = self._link_of(opened)
+        untold = won.signer is not None and not link.is_open
         shield_e4, shield_until_wall_ms = (self._listener.shield() if blame else None) or (0, 0)
         record = records.void(
             peer=won.peer,
@@ -257,16 +261,24 @@ class AwardBook:
             blame=blame,
             shield_e4=shield_e4,
             shield_until_wall_ms=shield_until_wall_ms,
+            untold=untold,
         )
         # A journal that has failed needs no void record: its replay voids every award that was not confirmed.
         with contextlib.suppress(JournalError):
             self._journal.append(self._battery, Kind.VOID, record)
-        if withdrawn:
-            opened.link.send(Body.terminate(won.bid_id, self._device_id, code=code, delivered_wh=0))
+        ended = Body.terminate(won.bid_id, self._device_id, code=code, delivered_wh=0)
+        if untold:
+            self._listener.tell_later(won.peer, ended)
+        elif withdrawn:
+            link.send(ended)
         else:
             beat_e4 = self._listener.price_to_beat(won.peer, won.energy_wh)
             cause_ms = None if opened.is_sent else won.asked_at_ms
-            opened.link.send(
-                Body.bid_reject(won.bid_id, self._device_id, code=code, beat_e4=beat_e4), cause_ms=cause_ms
-            )
+            link.send(Body.bid_reject(won.bid_id, self._device_id, code=code, beat_e4=beat_e4), cause_ms=cause_ms)
         return True
+
+    def _link_of(self, opened: OpenAward) -> Link:
+        """Return where an award's buyer is to be reached: a signed one also where it has come back."""
+        if opened.link.is_open:
+            return opened.link
+        return self._listener.link_of(opened.deal.peer) or opened.link

@@ -231,10 +231,14 @@ class Desk:
         if in_hand is not None:
             self._ports.watch.unanswered(1)
             self._ports.blamed(in_hand.buyer)
+            shield = self.shield()
+            if shield is not None:
+                self._ports.shielded(*shield, in_hand.buyer)
 
     def bid_awarded(self, award: Award) -> None:
         """Put an award on its way to the disk."""
         in_hand = self._in_hand.pop((award.peer, award.bid_id))
+        self._ports.name_taken(award.peer, award.bid_id)
         self.awards.add(
             award, link=in_hand.link, buyer=in_hand.buyer, signer=in_hand.signer, asked_at_ms=in_hand.cause_ms
         )
@@ -280,8 +284,12 @@ class Desk:
         """Return an open connection of a peer."""
         return self.buyers.link_of(peer)
 
+    def tell_later(self, peer: str, end: Body) -> None:
+        """Keep word of an award's end for a buyer that is away."""
+        self._ports.tell_later(peer, end)
+
     def shield(self) -> tuple[int, int] | None:
-        """Return price and end (wall ms) of the shield that is up."""
+        """Return price and end (wall ms) of the shield that stays up longest."""
         now_ms = self._now_ms()
         shield = self.lots.shield(now_ms)
         return None if shield is None else (shield.price_e4, self._ports.wall_ms() + shield.until_ms - now_ms)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from etp.auction import Award, Bid, Lot, LotClosed, Refuse
     from etp.connection import Received
     from etp.io.link import Link
+    from etp.messages import Body
 
 
 class BatteryView(NamedTuple):
@@ -115,8 +116,20 @@ class DeskPorts(Protocol):
         """An award fell through: its bid's id may be used again."""
         ...
 
+    def name_taken(self, peer: str, bid_id: int) -> None:
+        """A bid was awarded: whatever its id was used for before is over."""
+        ...
+
     def blamed(self, buyer: str) -> None:
         """A buyer let an award or a standing bid lapse."""
+        ...
+
+    def shielded(self, price_e4: int, until_wall_ms: int, buyer: str) -> None:
+        """A buyer abandoned a standing bid: journal the shield that is up (wall ms)."""
+        ...
+
+    def tell_later(self, peer: str, end: Body) -> None:
+        """A signed buyer that is away must hear this when it comes back."""
         ...
 
     def begin(self, award: OpenAward, confirmed_seq: int) -> None:

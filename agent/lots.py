@@ -90,10 +90,11 @@ class LotKeeper:
         return auction.open_energy(self._state), auction.open_power(self._state)
 
     def shield(self, now_ms: int) -> Shield | None:
-        """Return the highest shield that is up."""
+        """Return the shield that stays up longest: the newest, or an older one that covers it."""
         lot = self._state.lot
         shields = self._state.shields if lot is None else lot.shields
-        return max((shield for shield in shields if now_ms < shield.until_ms), default=None)
+        up = (shield for shield in shields if now_ms < shield.until_ms)
+        return max(up, key=lambda shield: (shield.until_ms, shield.price_e4), default=None)
 
     def restore_shield(self, shield: Shield) -> None:
         """Let the first lot of this run inherit the shield of a lot of the last."""

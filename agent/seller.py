@@ -10,14 +10,13 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Final
 
-from agent import energy, records
+from agent import energy
 from agent.desk import Desk
 from agent.desk_ports import BatteryView
 from agent.ends import Ends
-from agent.journal_errors import JournalError
 from agent.offer import Offer, Promises, offer_of
-from agent.records import Kind
 from agent.reputation import ReputationBook
+from agent.seller_journal import SellerJournal
 from agent.trades import Trade
 from etp.messages import Body, ReasonCode
 
@@ -72,10 +71,12 @@ class Seller:
         self.journal = journal
         self.reputation = ReputationBook(score_floor=reputation_floor)
         self.watch = watch
+        self._written = SellerJournal(battery.name, journal, watch=watch, wall_ms=wall_ms)
         self.lot_seed = lot_seed
         self.on_failure: Callable[[Body], None] = lambda _body: None
         self.on_offer_changed: Callable[[], None] = lambda: None
         self.on_name_free: Callable[[str, int], None] = lambda _peer, _bid_id: None
+        self.on_untold: Callable[[str, Body], None] = lambda _peer, _end: None
         self._battery = battery
         self._pricing = pricing
         self._limits = limits
@@ -126,33 +127,12 @@ class Seller:
 
     def lot_id(self, energy_wh: int, power_w: int, seed: bytes) -> int | None:
         """Journal a lot and return its id; None when the journal takes nothing."""
-        terms = self.terms()
-        record = records.lot_opened(
-            energy_wh=energy_wh,
-            power_w=power_w,
-            reserve_e4=terms.reserve_e4,
-            increment_e4=terms.increment_e4,
-            standing_ms=terms.standing_ms,
-            rule=self.desk.lots.state.rule.name,
-            seed=seed,
-        )
-        try:
-            return self.journal.append(self.name, Kind.LOT_OPENED, record)[0]
-        except JournalError:
-            return None
+        rule = self.desk.lots.state.rule.name
+        return self._written.lot_opened(self.terms(), energy_wh=energy_wh, power_w=power_w, rule=rule, seed=seed)
 
     def lot_over(self, closed: LotClosed) -> None:
         """Journal that a lot is over; a journal that has failed will end it at the next start."""
-        record = records.lot_closed(
-            lot_id=closed.lot_id,
-            reason=closed.reason,
-            sold_wh=closed.sold_wh,
-            bids=closed.entered,
-            distinct_bidders=closed.distinct_bidders,
-            first_acceptable_e4=closed.first_acceptable_e4,
-        )
-        with contextlib.suppress(JournalError):
-            self.journal.append(self.name, Kind.LOT_CLOSED, record)
+        self._written.lot_closed(closed)
 
     def covers(self, received: Received, energy_wh: int) -> bool:  # noqa: ARG002 - the seam for collateral
         """Every bid is covered while trades are not settled on a ledger."""
@@ -214,8 +194,21 @@ class Seller:
 
     def blamed(self, buyer: str) -> None:
         """A buyer let an award or a standing bid lapse."""
-        self.reputation.left_unconfirmed(buyer, self.now_ms())
-        self._journal_reputation(buyer)
+        now_ms = self.now_ms()
+        self._written.reputation(buyer, self.reputation.left_unconfirmed(buyer, now_ms), now_ms)
+
+    def shielded(self, price_e4: int, until_wall_ms: int, buyer: str) -> None:
+        """A standing bid was abandoned and left a shield."""
+        self._written.shield(price_e4, until_wall_ms, buyer)
+
+    def name_taken(self, peer: str, bid_id: int) -> None:
+        """A bid was awarded: if its id was used before, how that ended is no news any more."""
+        self.ends.known((peer, bid_id))
+
+    def tell_later(self, peer: str, end: Body) -> None:
+        """An award fell through while its buyer was away: it is told when it registers."""
+        self.ends.remember(peer, end)
+        self.on_untold(peer, end)
 
     def begin(self, award: OpenAward, confirmed_seq: int) -> None:  # noqa: ARG002 - the trade names its award
         """A trade exists: acknowledge it and deliver."""
@@ -234,8 +227,8 @@ class Seller:
             self.watch.alarm("duplicate trade", f"bid {trade.bid_id} of {trade.peer} is under delivery", raised=True)
         self._trades[trade.key] = None
         self._acknowledge(award.link, trade.bid_id, 0)
-        self.reputation.confirmed(deal.buyer, self.now_ms())
-        self._journal_reputation(deal.buyer)
+        now_ms = self.now_ms()
+        self._written.reputation(deal.buyer, self.reputation.confirmed(deal.buyer, now_ms), now_ms)
         self.watch.confirmed(trade)
         self.reconsider()
 
@@ -291,11 +284,11 @@ class Seller:
         link = self._link_of(trade)
         self._links.pop(trade.key, None)
         self._trades.pop(trade.key, None)
-        self.on_name_free(*trade.key)
         if trade.signer is not None:
             self.ends.remember(trade.peer, ended)
         if link is not None:
             link.send(ended)
+        self.on_name_free(*trade.key)
         self.watch.delivery_ended(delivered)
         self.reconsider()
 
@@ -390,18 +383,3 @@ class Seller:
         """Return the terms a lot would open with now."""
         soc = self.state().soc_permille
         return self._terms_of(self._pricing.reserve_e4(soc.value if soc else None, self._wall_ms()))
-
-    def _journal_reputation(self, buyer: str) -> None:
-        standing = self.reputation.standing(buyer)
-        blocked_ms = max(0, standing.blocked_until_ms - self.now_ms())
-        record = records.reputation(
-            buyer=buyer,
-            score=standing.score,
-            trades=standing.trades,
-            next_penalty_ms=standing.next_penalty_ms,
-            blocked_until_wall_ms=self._wall_ms() + blocked_ms if blocked_ms else 0,
-        )
-        try:
-            self.journal.append(self.name, Kind.REPUTATION, record)
-        except JournalError:
-            self.watch.alarm("journal", "reputation not written", raised=True)

@@ -119,6 +119,7 @@ class Storefront:
         self.seller.on_failure = self.doors.multicast
         self.seller.on_offer_changed = self.doors.changed
         self.seller.on_name_free = self._memories.unpin
+        self.seller.on_untold = lambda peer, end: self._memories.note(peer, end, self.seller.now_ms())
 
     def trust_clock(self, *, trusted: bool) -> None:
         """Serve signed buyers only while the time of day can be trusted; unsigned selling goes on (architecture 3)."""

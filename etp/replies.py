@@ -85,7 +85,8 @@ class IdTable:
     def answer(self, message_id: int, frame: bytes, now_ms: int) -> None:
         """Remember the answer to an id, or a later word on it; an unknown id stays unknown.
 
-        An answer is kept as long as what was asked may be asked again; a later word begins its time anew.
+        An answer is kept as long as what was asked may be asked again; a later word begins its time anew, unless the
+        time of an id that is not pinned is over: that id is free.
         """
         entry = self.known.get(message_id)
         if entry is None:
@@ -93,6 +94,9 @@ class IdTable:
         self._full_at_ms = None
         size = entry[0]
         if len(entry) > _HEAD.size + size:
+            if now_ms - _at_ms(entry) >= self._keep_ms and message_id not in self.pinned:
+                del self.known[message_id]
+                return
             entry = _HEAD.pack(size, now_ms) + entry[_HEAD.size : _HEAD.size + size]
         self.known[message_id] = entry + frame
 
