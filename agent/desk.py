@@ -43,9 +43,8 @@ class _InHand(NamedTuple):
 class Desk:
     """One battery's counter: implements `LinkHandler`, `LotListener` and `AwardListener`."""
 
-    def __init__(self, *, device_id: int, rule: str, price_cap_e4: int, ports: DeskPorts) -> None:
+    def __init__(self, *, device_id: int, rule: str, ports: DeskPorts) -> None:
         self._device_id = device_id
-        self._price_cap = price_cap_e4 / 10_000 + 1e-9
         self._ports = ports
         self._now_ms: Callable[[], int] = ports.now_ms
         self._arrived: list[tuple[Link, Received]] = []
@@ -113,7 +112,7 @@ class Desk:
         arrived, self._arrived = self._arrived, []
         self._held = {} if self._is_crowded else None
         self._is_crowded = False
-        now_ms, cap, closed_code = self._now_ms(), self._price_cap, self._closed_code
+        now_ms, closed_code = self._now_ms(), self._closed_code
         heard, refuses, covers = self.buyers.heard, self._ports.reputation.refuses, self._ports.covers
         self._ports.watch.received(len(arrived))
         asked: list[tuple[Link, Received]] = []
@@ -122,11 +121,11 @@ class Desk:
             link, received = frame
             body, _, peer, _, code, _, _ = received
             buyer = heard(link, peer, body[2])
-            if not code:  # the first that applies of 9, 6, and 12, 11 or 3
-                if body[4] > cap:
-                    code = ReasonCode.MALFORMED
-                else:
-                    code = ReasonCode.NOT_TRUSTED if refuses(buyer.key, now_ms) else closed_code
+            if not code:  # the first that applies of 6, and 12, 11 or 3
+                code = ReasonCode.NOT_TRUSTED if refuses(buyer.key, now_ms) else closed_code
+            elif code == ReasonCode.BUSY and refuses(buyer.key, now_ms):
+                link.connection.overrule(body[1], code, ReasonCode.NOT_TRUSTED)
+                code, received = ReasonCode.NOT_TRUSTED, received._replace(reason="")
             if code:
                 self._reject(link, received, code)
                 continue
@@ -208,7 +207,10 @@ class Desk:
         buyer = self.buyers.heard(link, received.peer, body.device_id)
         if body.energy_wh:
             buyer.need_wh, buyer.need_at_ms = body.energy_wh, self._now_ms()
-        link.send(self.quotation(body.message_id, received.peer, body.energy_wh), cause_ms=received.cause_ms)
+        answer = self.quotation(body.message_id, received.peer, body.energy_wh)
+        if received.code:
+            answer = answer._replace(termination_code=received.code)
+        link.send(answer, cause_ms=received.cause_ms)
 
     def _confirm(self, link: Link, received: Received) -> None:
         code = received.code

@@ -61,7 +61,6 @@ class Seller:
         terms_of: Callable[[int], Terms],
         device_id: int,
         rule: str,
-        price_cap_e4: int,
         reputation_floor: int,
         time_lapse: int,
         lot_seed: Callable[[], bytes],
@@ -94,7 +93,7 @@ class Seller:
         self.ends = Ends()
         self._is_reconsidering = False
         self.offer = Offer(code=ReasonCode.OFFLINE, reason="the battery has not answered yet")
-        self.desk = Desk(device_id=device_id, rule=rule, price_cap_e4=price_cap_e4, ports=self)
+        self.desk = Desk(device_id=device_id, rule=rule, ports=self)
 
     async def wind_down(self, reason: str) -> StopReport:
         """Sell nothing more, let no award become a trade, end the deliveries, release the battery, and report."""

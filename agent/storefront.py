@@ -22,6 +22,7 @@ from etp.io.maker import ConnectionMaker
 from etp.latency import LatencyBook
 from etp.messages import Body, ReasonCode
 from etp.replies import PeerMemories
+from etp.units import price_to_wire
 from settlement.keys import device_id
 
 if TYPE_CHECKING:
@@ -76,7 +77,6 @@ class Storefront:
             terms_of=_terms_maker(battery_site),
             device_id=device_id(signer.public_key),
             rule=battery_site.rule,
-            price_cap_e4=battery_site.price_cap_e4,
             reputation_floor=battery_site.reputation_floor,
             time_lapse=site.time_lapse,
             lot_seed=lambda: around.random_bytes(32),
@@ -107,6 +107,7 @@ class Storefront:
             latency=LatencyBook(),  # one for all connections: the agent asks how late it is, not how late each link is
             memories=self._memories,
             nonce=around.random_bytes(6).hex(),
+            price_cap=price_to_wire(battery_site.price_cap_e4),
         )
         self.doors = Doors(
             self.name,

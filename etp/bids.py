@@ -25,10 +25,10 @@ ENERGY_MAX: Final = 4_294_967.2
 _HALF_STEP: Final = 0.05
 
 
-def checked_bid(body: Body, *, signed: bool) -> Body | str:
+def checked_bid(body: Body, *, signed: bool, cap: float = PRICE_MAX) -> Body | str:
     """Return the bid with price and quantity on the grid, or why it is malformed.
 
-    Signed bids must be on the grid; unsigned ones are cut down to it.
+    Signed bids must be on the grid; unsigned ones are cut down to it. `cap` is the battery's highest price, c/kWh.
     """
     if body.message_id >= FIRST_BATTERY_ID:
         return "bids use ids below 2^63"
@@ -42,17 +42,20 @@ def checked_bid(body: Body, *, signed: bool) -> Body | str:
         if signed:
             return "price or quantity off the grid of 0.01 c/kWh and 0.1 kWh"
         energy = energy_to_wire(cut_energy(energy))
-        body = body._replace(bid_price=price_to_wire(cut_price(price)), required_energy_amount=energy)
+        price = price_to_wire(cut_price(price))
+        body = body._replace(bid_price=price, required_energy_amount=energy)
+    if price > cap:
+        return f"price above this battery's cap of {cap:.2f} c/kWh"
     if energy < _HALF_STEP:
         return "no quantity: 0.1 kWh is the least"
     return body
 
 
-def is_fit_as_it_is(bid_id: int, price: float, energy: float) -> bool:
+def is_fit_as_it_is(bid_id: int, price: float, energy: float, cap: float = PRICE_MAX) -> bool:
     """Whether `checked_bid` would return a bid with these numbers unchanged; made for the connection's fast lane."""
     return (
         bid_id < FIRST_BATTERY_ID
-        and 0.0 <= price <= PRICE_MAX
+        and 0.0 <= price <= cap
         and _HALF_STEP < energy <= ENERGY_MAX
         and not _OFF < price * 100 % 1.0 < 1.0 - _OFF
         and not _OFF < energy * 10 % 1.0 < 1.0 - _OFF

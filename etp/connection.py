@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from etp.auth import NOBODY, AuthPolicy, Signer, sign_frame
+from etp.bids import PRICE_MAX
 from etp.counts import Counts
 from etp.extensions import Contract, Receipt, extensions
 from etp.frame import encode_plain_reject, encode_plain_tcp, encode_tcp, prefixed
@@ -92,6 +93,7 @@ class Connection:
         nonce: str = "",
         address: str = "",
         shared: AddressPace | None = None,
+        price_cap: float = PRICE_MAX,
     ) -> None:
         """`nonce` makes the name of an unsigned peer unlike those of other processes; see `ConnectionMaker`."""
         self.role = role
@@ -120,6 +122,7 @@ class Connection:
             wall_ms=wall_ms,
             address=address,
             shared=shared,
+            price_cap=price_cap,
         )
         self._outbox = Outbox(limits, self.counts)
         self._outbox.blocked = self._is_strict
@@ -203,6 +206,10 @@ class Connection:
             if kind != _REJECT or not intake.was_decided(body[1], body[9]):
                 self._said(kind, body[1], body[9], frame, now_ms)
         self._queue(kind, now_ms if cause_ms is None else cause_ms, frame, body)
+
+    def overrule(self, message_id: int, code: int, instead: int) -> None:
+        """Say that a refusal which this connection has decided will be sent with another code."""
+        self._intake.overrule(message_id, code, instead)
 
     def refuse(  # noqa: PLR0917 - called once per bid: keywords would cost as much as the packing
         self, bid_id: int, code: int, beat_e4: int, now_ms: int, cause_ms: int, at_once: bool = False

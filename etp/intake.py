@@ -15,7 +15,7 @@ import struct
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from etp.bids import checked_bid, is_fit_as_it_is
+from etp.bids import PRICE_MAX, checked_bid, is_fit_as_it_is
 from etp.errors import AuthError, EtpError
 from etp.extensions import NO_EXTENSIONS, Extensions
 from etp.frame import FrameReader, decode_frame
@@ -83,6 +83,7 @@ class Intake:
     __slots__ = (
         "_address",
         "_bad",
+        "_cap",
         "_cause_ms",
         "_counts",
         "_framed_ms",
@@ -115,8 +116,10 @@ class Intake:
         wall_ms: Callable[[], int],
         address: str = "",
         shared: AddressPace | None = None,
+        price_cap: float = PRICE_MAX,
     ) -> None:
         self._address = address
+        self._cap = price_cap
         self._is_battery = role is Role.BATTERY
         self._has_fast_lane = self._is_battery and not identity.needs_auth
         self._hears = HEARD_BY[role]
@@ -178,6 +181,12 @@ class Intake:
             self.decided[message_id, code] = count - 1
         return count > 0
 
+    def overrule(self, message_id: int, code: int, instead: int) -> None:
+        """A refusal decided here will be spoken with another code."""
+        if self.was_decided(message_id, code):
+            key = message_id, instead
+            self.decided[key] = self.decided.get(key, 0) + 1
+
     def plain_bid(self, data: bytes, now_ms: int, cause_ms: int) -> Received | None:
         """Take one read of 88 bytes that is one plain Bid with nothing to object to; None for anything else."""
         size, kind, bid_id, device_id, ttl, price, early, energy, late = _PLAIN_BID.unpack(data)
@@ -194,7 +203,7 @@ class Intake:
             or bid_id in known
             or bid_id in table.pinned
             or (len(known) >= table.most and not table.forget_oldest(now_ms))
-            or not is_fit_as_it_is(bid_id, price, energy)
+            or not is_fit_as_it_is(bid_id, price, energy, self._cap)
             or not self._rate.spend(now_ms)
         ):
             return None
@@ -233,7 +242,7 @@ class Intake:
         """A decodable frame of a type that we may receive."""
         kind = body[0]
         if kind == _BID:
-            checked = checked_bid(body, signed=extensions.auth is not None)
+            checked = checked_bid(body, signed=extensions.auth is not None, cap=self._cap)
             if isinstance(checked, str):
                 return self._decide(body, extensions, ReasonCode.MALFORMED, checked)
             body = checked

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from etp.bids import PRICE_MAX
 from etp.connection import Connection
 from etp.io.sockets import site_of
 from etp.pace import AddressPaces
@@ -35,8 +36,12 @@ class ConnectionMaker:
         latency: LatencyBook | None = None,
         memories: PeerMemories | None = None,
         nonce: str = "",
+        price_cap: float = PRICE_MAX,
     ) -> None:
-        """`nonce` tells the connections of this process from those of others, in whose names unsigned trades go on."""
+        """`nonce` tells the connections of this process from those of others, in whose names unsigned trades go on.
+
+        `price_cap` is the battery's highest price in c/kWh: a bid above it is malformed.
+        """
         self.role = role
         self.device_id = device_id
         self.policy = policy
@@ -45,6 +50,7 @@ class ConnectionMaker:
         self.latency = latency
         self.memories = PeerMemories(limits) if memories is None else memories
         self.nonce = nonce
+        self.price_cap = price_cap
         self._paces = AddressPaces(limits.address_frames_per_s if role is Role.BATTERY else 0)
         self._last_id = 0
 
@@ -64,6 +70,7 @@ class ConnectionMaker:
             wall_ms=self.wall_ms,
             latency=self.latency,
             nonce=self.nonce,
+            price_cap=self.price_cap,
             address=site,
             shared=self._paces.of(site, now_ms),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -56,3 +57,12 @@ def test_the_numbers_of_a_checked_bid_are_whole_ticks_and_steps(ticks: int, step
     checked = checked_bid(bid, signed=signed)
     assert isinstance(checked, Body)
     assert on_the_grid(checked) == (ticks * 100, steps * 100)
+
+
+@pytest.mark.parametrize("signed", [True, False])
+@pytest.mark.parametrize(("price", "fits"), [(150.0, True), (150.01, False), (150.004, None)])
+def test_a_price_above_the_battery_s_cap_is_malformed(price: float, fits: bool | None, signed: bool) -> None:
+    """What is off the grid is refused to signers, and cut before it is compared for others."""
+    checked = checked_bid(bid(price, 1.0), signed=signed, cap=150.0)
+    assert isinstance(checked, str) == (signed if fits is None else not fits)
+    assert is_fit_as_it_is(1, price, 1.0, 150.0) == bool(fits)
