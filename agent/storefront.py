@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from agent.surroundings import Surroundings
     from etp.io.crowd import Crowd
     from etp.io.pollclock import PollClock
+    from etp.limits import Limits
 
 
 COMMISSIONING: Final = "commissioning"
@@ -98,21 +99,10 @@ class Storefront:
             )
         self._policy = AuthPolicy(peers=site.network.peers, trusted=site.network.trusted_peers, signer=signer)
         self._memories = PeerMemories(site.limits)
-        maker = ConnectionMaker(
-            role=Role.BATTERY,
-            device_id=device_id(signer.public_key),
-            policy=self._policy,
-            limits=site.limits,
-            wall_ms=around.wall_ms,
-            latency=LatencyBook(),  # one for all connections: the agent asks how late it is, not how late each link is
-            memories=self._memories,
-            nonce=around.random_bytes(6).hex(),
-            price_cap=price_to_wire(battery_site.price_cap_e4),
-        )
         self.doors = Doors(
             self.name,
             handler=self.seller.desk,
-            maker=maker,
+            maker=self._connection_maker(site.limits),
             clock=poll_clock,
             answer=self.seller.answer_datagram,
             crowd=crowd,
@@ -121,6 +111,19 @@ class Storefront:
         self.seller.on_offer_changed = self.doors.changed
         self.seller.on_name_free = self._memories.unpin
         self.seller.on_untold = lambda peer, end: self._memories.note(peer, end, self.seller.now_ms())
+
+    def _connection_maker(self, limits: Limits) -> ConnectionMaker:
+        return ConnectionMaker(
+            role=Role.BATTERY,
+            device_id=self.seller.device_id,
+            policy=self._policy,
+            limits=limits,
+            wall_ms=self._around.wall_ms,
+            latency=LatencyBook(),  # one for all connections: the agent asks how late it is, not how late each link is
+            memories=self._memories,
+            nonce=self._around.random_bytes(6).hex(),
+            price_cap=price_to_wire(self.site.price_cap_e4),
+        )
 
     def trust_clock(self, *, trusted: bool) -> None:
         """Serve signed buyers only while the time of day can be trusted; unsigned selling goes on (architecture 3)."""
