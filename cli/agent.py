@@ -23,6 +23,7 @@ def agent(
     from agent.journal_errors import JournalError
     from agent.logs import setup
     from agent.main import run_agent
+    from cli.endings import hang_up_ends
     from drivers.errors import DeviceError
     from etp.errors import EtpError
     from settlement.errors import SettlementError
@@ -33,6 +34,7 @@ def agent(
     except (SiteError, LogSettingError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
+    hang_up_ends()
     try:
         status = run_agent(settings, ready=typer.echo)
     except (AgentError, JournalError, DeviceError, EtpError, SettlementError) as error:

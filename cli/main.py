@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
-import os
+import importlib.metadata
+import signal
 import sys
 from typing import Final
 
 import typer.main
 
-_STANDARD_ERROR: Final = 2
+from cli import streams
+
+_USAGE: Final = 2
+_SIGNAL_BASE: Final = 128
 _COMMANDS: Final = {
     "agent": ("cli.agent", "Sell the energy of the batteries in a site file."),
     "aggregator": ("cli.aggregator", "Buy energy from batteries, as a configuration file says."),
@@ -22,27 +27,55 @@ _COMMANDS: Final = {
 
 
 def main() -> None:
-    """Run the command line; the exit status is the command's (2 for a command that is not known)."""
-    _open_missing_streams()
+    """Run the command line; the exit status is the command's (2 for a command that is not known).
+
+    A file or an output that fails is one line on standard error and status 1. Output that nobody reads any more ends
+    quietly, as SIGPIPE would.
+    """
+    output = streams.guard()
     name = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    status = 0
+    try:
+        status = _status_of(name)
+        sys.stdout.flush()
+    except streams.OutputError:
+        status = 0  # what is wrong with it is said below
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"wattbid {name}: {where}{error.strerror or error}", file=sys.stderr)
+        status = 1
+    except KeyboardInterrupt:
+        status = _SIGNAL_BASE + signal.SIGINT
+    verdict = output.verdict()
+    if verdict is not None:
+        if verdict.text:
+            print(f"wattbid {name}: {verdict.text}", file=sys.stderr)
+        status = status or verdict.status
+    sys.exit(status)
+
+
+def _status_of(name: str) -> int:
+    """Run a command and return its exit status."""
     if name in ("--help", "-h"):
         print(_help())
-    elif name in _COMMANDS:
-        module = importlib.import_module(_COMMANDS[name][0])
-        typer.main.get_command(module.app).main(args=sys.argv[2:], prog_name=f"wattbid {name}")
-    else:
-        print(f"wattbid: no command {name!r}\n\n{_help()}", file=sys.stderr)
-        sys.exit(2)
-
-
-def _open_missing_streams() -> None:
-    """Put /dev/null where standard input, output or error is closed: else the next socket would take its number."""
-    while (number := os.open(os.devnull, os.O_RDWR)) <= _STANDARD_ERROR:
-        os.set_inheritable(number, True)
-    os.close(number)
+        return 0
+    if name in ("--version", "-V"):
+        print(f"wattbid {importlib.metadata.version('wattbid')}")
+        return 0
+    if name not in _COMMANDS:
+        nearest = difflib.get_close_matches(name, _COMMANDS, n=1)
+        hint = f", did you mean {nearest[0]!r}?" if nearest else ""
+        print(f"wattbid: no command {name!r}{hint}\n\n{_help()}", file=sys.stderr)
+        return _USAGE
+    command = typer.main.get_command(importlib.import_module(_COMMANDS[name][0]).app)
+    try:
+        command.main(args=sys.argv[2:], prog_name=f"wattbid {name}")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
 
 
 def _help() -> str:
     lines = ["Usage: wattbid COMMAND [OPTIONS]", "", "Sell a battery's energy to the best of several bidders.", ""]
     lines += [f"  {name:<12} {text}" for name, (_, text) in sorted(_COMMANDS.items())]
-    return "\n".join([*lines, "", "wattbid COMMAND --help explains a command."])
+    return "\n".join([*lines, "", "wattbid COMMAND --help explains a command; wattbid --version tells the version."])

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import signal
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
+
+from cli.endings import hang_up_ends
 
 if TYPE_CHECKING:
     from drivers.sim.device import SimulatedBattery
@@ -36,7 +39,10 @@ def battery(
     ramp_w_per_s: Annotated[int, typer.Option(help="How fast power changes; 0 = rated power in a second.")] = 0,
     faults: Annotated[str, typer.Option(help="Faults on from the start, as in silent,slow=500.")] = "",
     control_port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Loopback control port; 0 = any. [default: port + 1000]")
+        int | None,
+        typer.Option(
+            min=0, max=65535, help="Loopback control port; 0 = any.", show_default="the Modbus port + 1000: 6020"
+        ),
     ] = None,
 ) -> None:
     """Run one simulated battery: SunSpec over Modbus TCP, faults and truth over a control port."""
@@ -45,9 +51,11 @@ def battery(
     from drivers.sim.physics import BatteryConfig
     from drivers.sim.server import PortTakenError
 
+    hang_up_ends()
     if control_port is None:
         control_port = port + _CONTROL_PORT_ABOVE if port and port + _CONTROL_PORT_ABOVE <= 65535 else 0
     try:
+        _check_host(host)
         config = BatteryConfig(
             capacity_wh=capacity_wh,
             rated_power_w=power_w,
@@ -61,8 +69,23 @@ def battery(
             device.set_fault(name, value)
         asyncio.run(_serve(device, host, port, control_port))
     except (ValueError, PortTakenError) as error:
-        typer.echo(f"wattbid sim battery: {error}", err=True)
+        typer.echo(f"wattbid sim battery: {error}{_advice(error)}", err=True)
         raise typer.Exit(2 if isinstance(error, ValueError) else 1) from error
+
+
+def _check_host(host: str) -> None:
+    try:
+        good = bool(host.encode("idna"))
+    except UnicodeError:
+        good = False
+    if not good:
+        raise ValueError(f"--host {host!r} is not an address or a host name")
+
+
+def _advice(error: Exception) -> str:
+    cause = error.__cause__
+    in_use = isinstance(cause, OSError) and cause.errno == errno.EADDRINUSE
+    return "; choose another port, 0 = any" if in_use else ""
 
 
 async def _serve(device: SimulatedBattery, host: str, port: int, control_port: int) -> None:
@@ -77,7 +100,8 @@ async def _serve(device: SimulatedBattery, host: str, port: int, control_port: i
     try:
         bound = await server.start(host, port)
         control_bound = await control.start(control_port)
-        print(f"ready modbus={host}:{bound} unit={device.unit} control=127.0.0.1:{control_bound}", flush=True)
+        place = f"[{host}]" if ":" in host else host
+        print(f"ready modbus={place}:{bound} unit={device.unit} control=127.0.0.1:{control_bound}", flush=True)
         await stop.wait()
     finally:
         await control.close()

@@ -17,9 +17,9 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def simulate(
-    seed: Annotated[int, typer.Option(help="First seed.")] = 1,
+    seed: Annotated[int, typer.Option(help="First seed.", min=0, max=2**63 - 1)] = 1,
     hours: Annotated[float, typer.Option(help="Simulated hours a seed.", min=0.01, max=10_000)] = 1.0,
-    seeds: Annotated[int, typer.Option(help="How many seeds, counted up from the first.", min=1)] = 1,
+    seeds: Annotated[int, typer.Option(help="How many seeds, counted up from the first.", min=1, max=1_000_000)] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a seed.")] = False,
 ) -> None:
     """Run the production agent and buyers in virtual time; exit status 1 when an invariant broke.
@@ -42,7 +42,8 @@ def simulate(
                 print(f"replay: wattbid simulate --seed {number} --hours {hours:g}", file=sys.stderr)
                 raise typer.Exit(1) from failure
         figures = asdict(summary)
-        print(json.dumps(figures) if as_json else " ".join(f"{key}={value}" for key, value in figures.items()))
+        text = json.dumps(figures) if as_json else " ".join(f"{key}={value}" for key, value in figures.items())
+        print(text, flush=True)  # a reader that has gone ends this before the next seed
 
 
 def _fast_directory() -> str | None:

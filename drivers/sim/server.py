@@ -26,7 +26,8 @@ class PortTakenError(Exception):
 
 def why(error: OSError) -> str:
     """Return the operating system's own words for an error (asyncio puts its own around them)."""
-    return os.strerror(error.errno).lower() if error.errno else str(error)
+    text = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
+    return text.lower()
 
 
 class ModbusServer:

@@ -48,7 +48,7 @@ def test_a_taken_port_is_said_in_one_line() -> None:
         done = subprocess.run([*COMMAND, "--port", port], capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
-        f"wattbid sim battery: cannot listen on 127.0.0.1:{port}: address already in use"
+        f"wattbid sim battery: cannot listen on 127.0.0.1:{port}: address already in use; choose another port, 0 = any"
     ]
 
 
