@@ -17,6 +17,7 @@ setup-demo:
 	@deploy/bootstrap.sh --extra demo --no-dev --inexact
 
 demo: setup-demo ## simulated batteries, agents and aggregators trading on this machine (DEMO="--headless --trades 20 --json FILE")
+	@mkdir -p build
 	@exec $(WATTBID) demo $(DEMO)
 
 test: setup ## everything that `check` does, the slow tests, coverage and packaging

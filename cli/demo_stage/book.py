@@ -118,6 +118,10 @@ class Book:
         """Return the aggregator behind a peer, or the peer itself while it is not known."""
         return self._peers.get((battery, peer), peer)
 
+    def answer_ms(self, quantile: float) -> int:
+        """Return what a share of the answers took at most; buckets are coarse, so never more than the slowest took."""
+        return min(self.answers.percentile(quantile), self.slowest_answer_ms)
+
     @property
     def waiting_bids(self) -> int:
         """How many bids have no answer yet, as their buyers see it."""

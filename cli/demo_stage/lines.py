@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cli.words import counted
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -23,7 +25,7 @@ def trade_line(trade: Trade) -> str:
     over_first = (trade.price_e4 - trade.first_acceptable_e4) / 10_000
     return (
         f"  {trade.battery:<6} to {trade.aggregator:<6} {trade.price_e4 / 10_000:6.2f} c/kWh"
-        f"  reserve {over_reserve:+.2f}  first bid {over_first:+.2f}  {trade.bidders} bidders"
+        f"  reserve {over_reserve:+.2f}  first bid {over_first:+.2f}  {counted(trade.bidders, 'bidder')}"
         f"  {trade.delivered_wh} Wh, counter {trade.metered_wh or 0:.1f}, {_end(trade)}"
     )
 

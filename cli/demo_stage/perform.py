@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.util
+import json
+import os
 import signal
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cli.demo_stage.cast import Ports
 from cli.demo_stage.errors import DemoError
 from cli.demo_stage.lines import follow
-from cli.demo_stage.report import Report, write_json
+from cli.demo_stage.places import why_not_writable, write_whole
+from cli.demo_stage.report import Report
 from cli.demo_stage.screen import can_draw, watch
 from cli.demo_stage.show import Show
 from cli.demo_stage.voice import say, tell
+from cli.words import counted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,8 +45,11 @@ class Wishes(NamedTuple):
 
 def perform(wishes: Wishes) -> int:
     """Play until it is over or interrupted; return the exit status."""
+    if wishes.json_file is not None and wishes.picture is not None and _same(wishes.json_file, wishes.picture):
+        say(f"wattbid demo: {wishes.picture}: one file cannot hold both the report and the picture")
+        return _USAGE
     for path in (wishes.json_file, wishes.picture):
-        if path is not None and (reason := _why_not_writable(path)):
+        if path is not None and (reason := why_not_writable(path)):
             say(f"wattbid demo: {path}: {reason}")
             return _USAGE
     if wishes.picture is not None and importlib.util.find_spec("rich") is None:
@@ -69,8 +76,7 @@ async def _perform(wishes: Wishes) -> int:
         if caught.done():
             say("stopping: the agents give their batteries back")
         evidence = await show.close()
-    if photographer is not None and wishes.picture is not None:
-        photographer.save(wishes.picture)
+    kept = photographer is None or wishes.picture is None or _keep(wishes.picture, photographer.picture())
     if caught.done():
         return _interrupted(evidence, caught.result())
     if trouble is not None and not evidence.duration_ms:
@@ -79,10 +85,10 @@ async def _perform(wishes: Wishes) -> int:
     evidence.wanted = wishes.trades
     report = Report(evidence)
     if wishes.json_file is not None:
-        write_json(wishes.json_file, report.as_json())
+        kept &= _keep(wishes.json_file, json.dumps(report.as_json(), indent=1) + "\n")
     for line in report.lines():
         tell(line)
-    return 0 if trouble is None and report.ok else 1
+    return 0 if trouble is None and report.ok and kept else 1
 
 
 async def _play(show: Show, wishes: Wishes) -> None:
@@ -105,14 +111,18 @@ async def _play(show: Show, wishes: Wishes) -> None:
         await asyncio.gather(*parts, return_exceptions=True)
 
 
-def _why_not_writable(path: Path) -> str:
-    """Return why a file cannot be written, found out before the demo rather than after it; "" = it can."""
+def _same(one: Path, other: Path) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)
+
+
+def _keep(path: Path, text: str) -> bool:
+    """Write a file; say why when it fails, and return whether it did not."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a"):
-            return ""
+        write_whole(path, text)
     except OSError as error:
-        return error.strerror or str(error)
+        say(f"wattbid demo: {path}: cannot be written: {error.strerror or error}")
+        return False
+    return True
 
 
 def _catch_signals() -> asyncio.Future[int]:
@@ -125,6 +135,8 @@ def _catch_signals() -> asyncio.Future[int]:
             caught.set_result(number)
 
     for number in _SIGNALS:
+        if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+            continue  # nohup: the demo shall outlive its terminal
         loop.add_signal_handler(number, catch, number)
     return caught
 
@@ -147,7 +159,7 @@ def _interrupted(evidence: Evidence, number: int) -> int:
     for line in Report(evidence).totals_lines():
         tell(line)
     if cut:
-        tell(f"{cut} more under delivery were cut short")
+        tell(f"{counted(cut, 'trade')} still under delivery {'was' if cut == 1 else 'were'} cut short")
     _say_leftovers(evidence)
     return _SIGNAL_BASE + number
 

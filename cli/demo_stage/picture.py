@@ -11,8 +11,6 @@ from rich.console import Console
 from cli.demo_stage.view import Size, render
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from cli.demo_stage.book import Book
 
 SIZE: Final = Size(100, 26)
@@ -21,7 +19,7 @@ _BIDS: Final = 6
 
 
 class Photographer:
-    """Looks at every change of the book and keeps the best picture; `save` writes it."""
+    """Looks at every change of the book and keeps the best picture."""
 
     def __init__(self, book: Book, *, wanted: int | None) -> None:
         self._book = book
@@ -38,10 +36,9 @@ class Photographer:
         self._taken_ms = now_ms
         self._best = worth, self._svg((now_ms - self._began_ms) / 1_000)
 
-    def save(self, path: Path) -> None:
-        """Write the picture. Raises OSError."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(self._best[1] or self._svg(0.0), encoding="utf-8")
+    def picture(self) -> str:
+        """Return the best picture (SVG)."""
+        return self._best[1] or self._svg(0.0)
 
     def _worth(self) -> int:
         """Return how much there is to see: deliveries, an open lot with bids, and a full table of trades."""

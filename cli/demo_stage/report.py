@@ -1,18 +1,16 @@
-"""What a run of the demo comes to: totals, invariants, and the JSON that holds them. Pure but for `write_json`."""
+"""What a run of the demo comes to: totals, invariants, and the JSON that holds them. Pure."""
 
 from __future__ import annotations
 
-import json
-import os
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Final
 
 from agent.metrics import COMPETITION_BIDDERS, improvement
 from cli.demo_stage.invariants import check
+from cli.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from cli.demo_stage.evidence import Evidence
     from cli.demo_stage.records import Trade
@@ -108,18 +106,10 @@ def totals(evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def write_json(path: Path, body: dict[str, Any]) -> None:
-    """Write a report as a whole, its directory too. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.new")
-    fresh.write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
-    os.replace(fresh, path)  # noqa: PTH105 (atomic on the same directory, and says so)
-
-
 def _headline(found: dict[str, Any]) -> str:
     energy = f"{found['energy_wh'] / 1_000:.1f} kWh in {found['duration_s']:.0f} s"
     price = f", average price {_cents(found['average_price_e4'])} c/kWh" if found["trades"] else ""
-    return f"{found['trades']} trades, {found['trades_with_competition']} with competition, {energy}{price}"
+    return f"{counted(found['trades'], 'trade')}, {found['trades_with_competition']} with competition, {energy}{price}"
 
 
 def _gain_line(base: str, found: dict[str, Any]) -> str:
@@ -133,7 +123,7 @@ def _speed_lines(found: dict[str, Any]) -> list[str]:
     answer = found["bid_answer_ms"]
     took = f"p50 {answer['p50']} ms, p99 {answer['p99']} ms, slowest {answer['worst']} ms"
     return [
-        f"{answer['count']} bids answered: {took}",
+        f"{counted(answer['count'], 'bid')} answered: {took}",
         f"Confirm on disk to first setpoint: at most {found['setpoint_ms_worst']} ms",
         f"delivered and counter differ by at most {found['metered_off_wh_worst']:.2f} Wh a trade",
     ]

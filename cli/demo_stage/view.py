@@ -1,7 +1,8 @@
 """The live view: draws the book of the demo for a terminal of a given size. Pure; `screen` shows it.
 
 Top to bottom: a title, one panel for each battery (charge, power, the lot with its bids, the delivery), the latest
-trades, the buyers, and the totals. It fits 80 columns and 24 lines.
+trades, the buyers, and the totals. It needs 80 columns and 22
+lines; a smaller terminal is told so.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from rich.text import Text
 
 from cli.demo_stage.scene import TIME_LAPSE
 from cli.demo_stage.view_site import PANEL_LINES, site_panel
+from cli.words import counted
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -34,8 +36,14 @@ class Size(NamedTuple):
     height: int
 
 
+LEAST: Final = Size(80, 22)
+"""The smallest terminal in which the view says what it should."""
+
+
 def render(book: Book, *, size: Size, elapsed_s: float, wanted: int | None = None) -> RenderableType:
-    """Return the whole view."""
+    """Return the whole view, or what to do about a terminal that is too small for it."""
+    if size.width < LEAST.width or size.height < LEAST.height:
+        return _too_small(size)
     colours = dict(zip(book.buyers, COLOURS, strict=False))
     whole = Layout()
     panels, market = Layout(name="sites", size=PANEL_LINES), Layout(name="market")
@@ -50,6 +58,13 @@ def render(book: Book, *, size: Size, elapsed_s: float, wanted: int | None = Non
     title = Layout(_title(elapsed_s, book, wanted), size=1)
     whole.split_column(title, panels, *parts, Layout(_totals(book), size=_TOTAL_LINES))
     return whole
+
+
+def _too_small(size: Size) -> RenderableType:
+    return Text(
+        f"Terminal {size.width} x {size.height}: the view needs {LEAST.width} x {LEAST.height}. "
+        "Make it larger; Ctrl-C ends."
+    )
 
 
 def _title(elapsed_s: float, book: Book, wanted: int | None) -> RenderableType:
@@ -113,15 +128,15 @@ def _buyers(book: Book, colours: dict[str, str]) -> RenderableType:
 
 def _totals(book: Book) -> RenderableType:
     sums = book.tally
-    first = Text(f"{sums.trades} trades, {sums.delivered_wh / 1_000:.1f} kWh", style="bold")
+    first = Text(f"{counted(sums.trades, 'trade')}, {sums.delivered_wh / 1_000:.1f} kWh", style="bold")
     if sums.trades:
         first.append(f"  {sums.price_c:.2f} c/kWh: ")
         first.append(f"{sums.over_reserve_c:+.2f} over reserve", style="green")
         first.append(f", {sums.over_first_c:+.2f} over 1st bid")
     answers = book.answers
-    second = Text(f"{answers.count} bids answered", style="dim")
+    second = Text(f"{counted(answers.count, 'bid')} answered", style="dim")
     if answers.count:
-        second.append(f" (p50 {answers.percentile(0.5)} ms, slowest {book.slowest_answer_ms} ms)")
+        second.append(f" (p50 {book.answer_ms(0.5)} ms, slowest {book.slowest_answer_ms} ms)")
     if book.news:
         second = Text(book.news, style="red")
     lines = Table.grid()

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 from rich.panel import Panel
 from rich.text import Text
 
+from cli.words import counted
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -61,7 +63,7 @@ class _Body:
         head.append(f" from {lot.reserve_e4 / 1e4:.2f} c")
         yield head
         yield self._staircase(lot, width)
-        yield Text(f"{lot.bids} bids by {len(lot.bidders)}" if lot.bids else "no bids yet", style="dim")
+        yield Text(f"{counted(lot.bids, 'bid')} by {len(lot.bidders)}" if lot.bids else "no bids yet", style="dim")
         yield self._leader(lot)
 
     def _staircase(self, lot: Lot, width: int) -> Text:

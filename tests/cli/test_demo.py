@@ -236,11 +236,18 @@ def test_a_terminal_that_is_closed_stops_everything(tmp_path: Path) -> None:
     assert list(scratch.iterdir()) == []
 
 
-@pytest.mark.parametrize("option", ["--json", "--picture"])
-def test_a_file_that_cannot_be_written_is_told_before_anything_starts(tmp_path: Path, option: str) -> None:
-    with running(tmp_path, option, "/proc/none/demo") as demo:
-        assert demo.end() == 2
-    assert demo.said == ["wattbid demo: /proc/none/demo: No such file or directory"]
+def test_a_file_that_can_no_longer_be_written_at_the_end_is_one_line(tmp_path: Path) -> None:
+    """The way into its directory went while the demo ran."""
+    place = tmp_path / "place"
+    place.mkdir()
+    with running(tmp_path, "--trades", "1", "--json", str(place / "demo.json")) as demo:
+        demo.wait_for("aggregator delta")
+        place.rmdir()
+        assert demo.end() == 1
+    told = [line for line in demo.said if "cannot be written" in line]
+    assert told == [f"wattbid demo: {place}/demo.json: cannot be written: No such file or directory"]
+    assert not any("Traceback" in line for line in demo.said)
+    assert "1 trade, " in demo.out()
 
 
 def test_what_makes_no_sense_is_a_usage_error(tmp_path: Path) -> None:

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cli.demo_stage.picture import Photographer
-from cli.demo_stage.view import Size, render
+from cli.demo_stage.view import LEAST, Size, render
 from tests.cli.demo_market import deal, deliver, event, new_book, open_lot, sell, snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from cli.demo_stage.book import Book
 
@@ -50,7 +49,7 @@ def busy_book() -> Book:
     return book
 
 
-@pytest.mark.parametrize("size", [SMALL, WIDE, Size(100, 26), Size(200, 60)])
+@pytest.mark.parametrize("size", [LEAST, SMALL, WIDE, Size(100, 26), Size(200, 60)])
 @pytest.mark.parametrize("make", [new_book, busy_book])
 def test_it_fills_its_terminal_and_no_more(make: Callable[[], Book], size: Size) -> None:
     lines = drawn(make(), size)
@@ -58,11 +57,26 @@ def test_it_fills_its_terminal_and_no_more(make: Callable[[], Book], size: Size)
     assert {len(line) for line in lines} == {size.width}
 
 
-@pytest.mark.parametrize("size", [Size(20, 5), Size(60, 12)])
-def test_a_terminal_that_is_too_small_gets_what_fits(size: Size) -> None:
+@pytest.mark.parametrize("size", [Size(20, 5), Size(60, 15), Size(79, 40), Size(200, 21)])
+def test_a_terminal_that_is_too_small_is_told_so(size: Size) -> None:
     lines = drawn(busy_book(), size)
     assert len(lines) <= size.height
     assert max(map(len, lines)) <= size.width
+    text = " ".join(" ".join(lines).split())
+    assert text == f"Terminal {size.width} x {size.height}: the view needs 80 x 22. Make it larger; Ctrl-C ends."
+
+
+def test_the_smallest_terminal_shows_all_that_matters() -> None:
+    text = "\n".join(drawn(busy_book(), LEAST))
+    for shown in (
+        "delta leads 35.20 c",
+        "500 Wh   501.0",
+        "citron",
+        "aggressive",
+        "2 trades, 0.5 kWh",
+        "bids answered",
+    ):
+        assert shown in text, shown
 
 
 def test_it_shows_lots_bids_awards_deliveries_and_totals() -> None:
@@ -110,7 +124,7 @@ def test_a_trade_of_a_stranger_at_no_reserve_is_shown_too() -> None:
     assert "conn:1" in "\n".join(drawn(book))
 
 
-def test_the_picture_is_of_the_best_moment(tmp_path: Path) -> None:
+def test_the_picture_is_of_the_best_moment() -> None:
     book = new_book()
     photographer = Photographer(book, wanted=None)
     photographer.look(0)
@@ -119,14 +133,11 @@ def test_the_picture_is_of_the_best_moment(tmp_path: Path) -> None:
     photographer.look(100)
     deliver(book)
     photographer.look(200)  # nothing runs any more: worth less
-    path = tmp_path / "docs" / "demo.svg"
-    photographer.save(path)
-    svg = path.read_text()
+    svg = photographer.picture()
     assert svg.startswith("<svg")
     assert "amber" in svg
     assert "@font-face" not in svg
 
 
-def test_a_picture_can_be_saved_before_anything_happened(tmp_path: Path) -> None:
-    Photographer(new_book(), wanted=None).save(tmp_path / "demo.svg")
-    assert "<svg" in (tmp_path / "demo.svg").read_text()
+def test_there_is_a_picture_before_anything_happened() -> None:
+    assert "<svg" in Photographer(new_book(), wanted=None).picture()

@@ -65,6 +65,7 @@ def test_the_two_commands_do_what_is_run_elsewhere(command: str) -> None:
 def test_the_headless_demo_makes_its_twenty_trades() -> None:
     line = made(HEADLESS)[-1].removeprefix("exec ")
     report = ROOT / "build" / "demo.json"
+    report.parent.mkdir(exist_ok=True)
     report.unlink(missing_ok=True)
     done = subprocess.run(shlex.split(line), cwd=ROOT, capture_output=True, text=True, check=False, timeout=220)
     body = json.loads(report.read_text())
