@@ -33,7 +33,10 @@ def status(
         asyncio.run(_show(path, as_json=as_json, follow=follow))
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
-    except (AgentError, SiteError) as error:
+    except SiteError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+    except AgentError as error:
         typer.echo(f"wattbid status: {error}", err=True)
         raise typer.Exit(1) from error
 

@@ -5,11 +5,19 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from cli.words import counted
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _HEAD: Final = ("battery", "SoC", "power", "voltage", "state", "lot", "to beat", "reserve", "bids", "delivering")
 _UNKNOWN: Final = "-"
+_NOTHING_LEFT: Final = {
+    "no power is free": "waiting for free power",
+    "what is left is promised": "sold out",
+    "no energy above the floor and the owner's share": "sold out",
+}
+"""Why nothing is on offer though selling is allowed (agent.offer), and what to call it while nothing is delivered."""
 
 
 def snapshot_text(snapshot: Mapping[str, Any]) -> str:
@@ -19,7 +27,7 @@ def snapshot_text(snapshot: Mapping[str, Any]) -> str:
     lines += ["", *_alarms(snapshot.get("alarms", ()))]
     metrics = snapshot.get("metrics") or {}
     if total := metrics.get("total"):
-        lines += ["", *_competition(total), *_answers(metrics)]
+        lines += ["", "since start:", *(f"  {line}" for line in (*_competition(total), *_answers(metrics)))]
     lines += _troubled_tasks(snapshot.get("tasks", ()))
     return "\n".join(lines)
 
@@ -66,8 +74,12 @@ def _state(battery: Mapping[str, Any]) -> str:
         return "no contact"
     if fault := battery.get("fault"):
         return f"fault: {fault}"
-    stopped = battery.get("stopped")
-    return f"stopped: {stopped}" if stopped else "selling"
+    reason = battery.get("stopped") or ""
+    if reason and reason not in _NOTHING_LEFT:
+        return f"stopped: {reason}"
+    if battery.get("deliveries"):
+        return "delivering" if reason else "selling, delivering"
+    return _NOTHING_LEFT.get(reason, "selling")
 
 
 def _delivery(delivery: Mapping[str, Any]) -> str:
@@ -88,10 +100,10 @@ def _alarms(alarms: Sequence[Mapping[str, Any]]) -> list[str]:
 def _competition(total: Mapping[str, Any]) -> list[str]:
     lines = [
         (
-            f"{total.get('lots')} lots, {total.get('lots_with_competition')} with competition, "
+            f"{counted(total.get('lots'), 'lot')}, {total.get('lots_with_competition')} with competition, "
             f"{_figure(total.get('average_distinct_bidders'))} bidders a lot, "
             f"sold {_percent(total.get('success_rate'))}; "
-            f"{total.get('trades')} trades, {_unit(total.get('delivered_wh'), 1_000, 'kWh', 1)} delivered, "
+            f"{counted(total.get('trades'), 'trade')}, {_unit(total.get('delivered_wh'), 1_000, 'kWh', 1)} delivered, "
             f"average price {price(total.get('average_price_e4'))}"
         )
     ]
@@ -99,7 +111,8 @@ def _competition(total: Mapping[str, Any]) -> list[str]:
         gains = total.get(key) or {}
         if gains.get("trades"):
             lines.append(
-                f"  {words}: {gains['trades']} trades, above reserve {price(gains.get('average_improvement_e4'))} "
+                f"  {words}: {counted(gains['trades'], 'trade')}, "
+                f"above reserve {price(gains.get('average_improvement_e4'))} "
                 f"({_figure(gains.get('average_improvement_percent'))} %) on average, "
                 f"best {price(gains.get('best_improvement_e4'))}"
             )
@@ -111,18 +124,19 @@ def _answers(metrics: Mapping[str, Any]) -> list[str]:
     return [
         (
             f"bids answered in {bids.get('p50', _UNKNOWN)} ms (p50), {bids.get('p99', _UNKNOWN)} ms (p99); "
-            f"{frames.get('unanswered', _UNKNOWN)} of {frames.get('received', _UNKNOWN)} frames unanswered "
+            f"{frames.get('unanswered', _UNKNOWN)} of {counted(frames.get('received'), 'frame')} unanswered "
             f"({_percent(frames.get('unanswered_share'))}, target < {_percent(frames.get('target_share'))})"
         )
     ]
 
 
 def _troubled_tasks(tasks: Sequence[Mapping[str, Any]]) -> list[str]:
-    return [
-        f"task {task.get('name')}: {task.get('state')}, {task.get('crashes')} crashes, last: {task.get('last_error')}"
-        for task in tasks
-        if task.get("crashes")
-    ]
+    return [_troubled(task) for task in tasks if task.get("crashes")]
+
+
+def _troubled(task: Mapping[str, Any]) -> str:
+    crashes = counted(task.get("crashes"), "crash", "crashes")
+    return f"task {task.get('name')}: {task.get('state')}, {crashes}, last: {task.get('last_error')}"
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:

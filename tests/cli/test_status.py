@@ -12,8 +12,11 @@ import pytest
 
 from agent.control import ControlServer
 from agent.events import EventHub
+from agent.guardrails import Guardrails
 from agent.metrics import Metrics
+from agent.offer import Promises, SellingLimits, offer_of
 from cli.status_text import event_text, snapshot_text
+from drivers.device import BatteryInfo, BatteryState, Value
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -102,9 +105,55 @@ def test_people_see_batteries_lots_deliveries_and_figures() -> None:
     assert "no contact" in barn
     assert "none" in barn
     assert "no alarms" in text
-    assert "several bidders: 1 trades, above reserve 5.00 c (20 %) on average, best 5.00 c" in text
+    assert "\nsince start:\n  1 lot, 1 with competition" in text
+    assert "several bidders: 1 trade, above reserve 5.00 c (20 %) on average, best 5.00 c" in text
     assert "0 of 0 frames unanswered (0.0 %, target < 1.0 %)" in text
     assert "task desk: waiting, 2 crashes, last: ValueError: x" in text
+
+
+def offered(*, floor_permille: int = 200, promised_wh: int = 0, promised_w: int = 0) -> str:
+    """Return why an agent offers nothing of a battery that is well."""
+    state = BatteryState(
+        soc_permille=Value(800, 0),
+        power_w=Value(0, 0),
+        voltage_mv=Value(51_000, 0),
+        temp_min_dc=Value(200, 0),
+        temp_max_dc=Value(250, 0),
+        max_discharge_w=Value(5_000, 0),
+        connected=True,
+        fault="",
+        ready=True,
+        grid_ok=True,
+        status_at_ms=0,
+        answered_at_ms=0,
+    )
+    made = offer_of(
+        state,
+        BatteryInfo(family="sunspec", rated_power_w=5_000, capacity_wh=13_500, min_power_w=50, dead_man_ms=20_000),
+        limits=SellingLimits(floor_permille=floor_permille, share_permille=1_000),
+        rules=Guardrails(),
+        promises=Promises(energy_wh=promised_wh, power_w=promised_w),
+        stopped="",
+        trouble=None,
+        smallest_need_wh=None,
+        now_ms=0,
+    )
+    return made.reason
+
+
+def test_nothing_left_to_offer_is_not_called_a_stop() -> None:
+    """The words are the agent's own, from each way in which it comes to offer nothing while selling is allowed."""
+    for text, reason in (
+        ("selling", ""),
+        ("waiting for free power", offered(promised_w=5_000)),
+        ("sold out", offered(promised_wh=7_600)),
+        ("sold out", offered(floor_permille=800)),
+    ):
+        idle: BatterySnapshot = {**HOME, "stopped": reason, "deliveries": [], "lot": None}
+        busy: BatterySnapshot = {**HOME, "stopped": reason}
+        assert f" {text}  " in snapshot_text(snapshot(idle)), reason
+        assert f" {'delivering' if reason else 'selling, delivering'}  " in snapshot_text(snapshot(busy)), reason
+        assert "stopped" not in snapshot_text(snapshot(idle, busy))
 
 
 def test_trouble_is_spelled_out() -> None:
@@ -206,5 +255,5 @@ async def test_without_an_agent_one_line_says_so(tmp_path: Path) -> None:
     assert err.startswith(f"wattbid status: no agent listens on {path}")
     assert len(err.splitlines()) == 1
     status, _, err = await run("--site", str(tmp_path / "none.toml"))
-    assert status == 1
+    assert status == 2
     assert len(err.splitlines()) == 1
