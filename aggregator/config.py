@@ -23,6 +23,8 @@ from etp.discovery import DEFAULT_PORT, DEFAULT_TTL, GROUP_V4, Endpoint
 
 _C: Final = 10_000
 _RULES = Literal["standing_bid", "sealed_first", "sealed_second", "ascending_clock", "first_acceptable"]
+_NAME: Final = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?")
+_NAME_CHARS_MAX: Final = 253
 _SEALED: Final = frozenset({"sealed_first", "sealed_second", "ascending_clock"})
 
 
@@ -205,8 +207,11 @@ def load_config(path: Path) -> AggregatorConfig:
     """Read and check a configuration file. Raises ConfigError."""
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(str(path), 0, "", f"cannot be read: {error}") from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise ConfigError(str(path), line, "", "is not UTF-8 text") from error
+    except (OSError, ValueError) as error:
+        raise ConfigError(str(path), 0, "", _why_unreadable(error)) from error
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -226,6 +231,8 @@ def load_config(path: Path) -> AggregatorConfig:
         ) from error
     except ForecastError as error:
         raise ConfigError(str(path), line_of(text, ("value", "forecast_file")), "value", str(error)) from error
+    if config.status_file is not None and not _is_replaceable(config.directory / config.status_file):
+        raise ConfigError(str(path), line_of(text, ("status_file",)), "status_file", "is there and no regular file")
     return config
 
 
@@ -233,8 +240,12 @@ def parse_endpoint(text: str) -> Endpoint:
     """Return the endpoint of "host:port" or "[v6]:port". Raises ValueError."""
     host, colon, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    if not colon or not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65_536:
-        raise ValueError(f'{text!r} is not "host:port" with a port from 1 to 65535')
+    if not colon or not host or not port.isascii() or not port.isdigit() or not 0 < int(port[:6]) < 65_536:
+        raise ValueError(f'{_shown(text)} is not "host:port" with a port from 1 to 65535')
+    if not _is_host(host):
+        raise ValueError(
+            f"{_shown(text)}: not an address or a host name: its parts, between dots, have 1 to 63 letters, digits or -"
+        )
     return Endpoint(host, int(port))
 
 
@@ -244,6 +255,30 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _is_host(host: str) -> bool:
+    """Whether a name can be looked up: the system's resolver takes its parts in the form of RFC 3490."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        try:
+            name = host.encode("idna").decode()
+        except UnicodeError:
+            return False
+        return len(name) <= _NAME_CHARS_MAX and _NAME.fullmatch(name) is not None
+    return True
+
+
+def _is_replaceable(path: Path) -> bool:
+    """Whether a file may be put there: it is written anew every second, in the place of what was there."""
+    return path.is_file() or not path.exists()
+
+
+def _why_unreadable(error: OSError | ValueError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file; deploy/examples/aggregator.toml is one to start from"
+    return f"cannot be read ({getattr(error, 'strerror', None) or error})"
 
 
 def _first_fault(path: Path, text: str, error: ValidationError) -> ConfigError:

@@ -70,7 +70,7 @@ class Forecast:
             with path.open(newline="", encoding="utf-8") as lines:
                 rows = [_row(number, row) for number, row in enumerate(csv.reader(lines), 1) if row]
         except (OSError, UnicodeDecodeError) as error:
-            raise ForecastError(f"cannot read {path}: {error}") from error
+            raise ForecastError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
         if len(rows) < 2:
             raise ForecastError(f"{path}: needs at least two lines of time,price")
         step_ms = rows[1][0] - rows[0][0]

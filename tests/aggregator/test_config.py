@@ -93,6 +93,11 @@ def test_a_forecast_file_is_read_beside_the_configuration(tmp_path: Path) -> Non
         ('peers = "open"', 'peers = "open"\ngroup = "224.0.0"', 5, "network.group: '224.0.0' does not appear"),
         ("127.0.0.1:4084", "127.0.0.1", 5, "'127.0.0.1' is not \"host:port\""),
         ("127.0.0.1:4084", "127.0.0.1:70000", 5, "port from 1 to 65535"),
+        ("127.0.0.1:4084", f"127.0.0.1:{'9' * 5_000}", 5, "port from 1 to 65535"),
+        ("127.0.0.1:4084", f"{'a' * 70}:4084", 5, "not an address or a host name"),
+        ("127.0.0.1:4084", "ü..x:4084", 5, "'ü..x:4084': not an address or a host name"),
+        ("127.0.0.1:4084", "a b:4084", 5, "not an address or a host name"),
+        ("127.0.0.1:4084", f"{'a.' * 130}x:4084", 5, "not an address or a host name"),
         ("127.0.0.1:4084", "192.168.1.5:4084", 3, "192.168.1.5:4084 is not loopback"),
         ('batteries = ["127.0.0.1:4084", "[::1]:4085"]', "multicast = false", 3, "no batteries to buy from"),
         ("need_kwh = 10", "need_kwh = 0", 7, "buy.need_kwh: input should be greater than 0, not 0 (Energy to buy"),
@@ -123,11 +128,24 @@ def test_a_wrong_file_gets_one_line_with_file_line_key_and_what_is_allowed(
 
 
 def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="cannot be read"):
-        load_config(tmp_path / "none.toml")
-    (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(ConfigError, match="cannot be read"):
+    for path, says in (
+        (tmp_path / "none.toml", "there is no such file; deploy/examples/aggregator.toml is one to start from"),
+        (tmp_path, "cannot be read (Is a directory)"),
+        (tmp_path / "a\0b", "cannot be read (embedded null byte)"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            load_config(path)
+        assert str(caught.value) == f"{path}: {says}"
+    (tmp_path / "bytes.toml").write_bytes(b"# \n\xff\xfe")
+    with pytest.raises(ConfigError, match=r"bytes\.toml:2: is not UTF-8 text"):
         load_config(tmp_path / "bytes.toml")
+
+
+def test_a_status_file_takes_the_place_of_a_regular_file_or_of_none(tmp_path: Path) -> None:
+    for name in (".", "/dev/null"):
+        with pytest.raises(ConfigError, match=r"buyer\.toml:1: status_file: is there and no regular file"):
+            load(tmp_path, f'status_file = "{name}"\n{GOOD}')
+    assert load(tmp_path, f'status_file = "status.json"\n{GOOD}').status_file == "status.json"
 
 
 def test_open_peers_beyond_this_machine_must_be_wanted(tmp_path: Path) -> None:
