@@ -63,6 +63,9 @@ def read_site(path: Path | str) -> tuple[Path, SiteFile]:
     try:
         with absolute.open("rb") as file:
             data = file.read(FILE_BYTES_MAX + 1)
+    except FileNotFoundError as error:
+        what = "there is no such file; deploy/examples/site.toml is one to start from"
+        raise SiteError(absolute, what) from error
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise SiteError(absolute, f"cannot be read ({reason})") from error

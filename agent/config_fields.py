@@ -92,7 +92,7 @@ def endpoint(value: str) -> str:
     if host.startswith("[") and host.endswith("]"):
         good_host = _is_ip(host[1:-1], version=6)
     else:
-        good_host = _HOST.fullmatch(host) is not None
+        good_host = _HOST.fullmatch(host) is not None and all(0 < len(part) <= 63 for part in host.split("."))
     if not colon or not good_host or not (port.isascii() and port.isdigit() and 1 <= int(port[:6]) <= 65_535):
         raise ValueError(f'"{value[:60]}" is not an endpoint')
     return value
