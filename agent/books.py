@@ -244,9 +244,14 @@ def _delivery_progress(draft: _Draft, record: Record) -> None:
     if delivered_wh < trade.delivered_wh:
         draft.note(record, f"{delivered_wh} Wh after {trade.delivered_wh} Wh")
         return
-    counter_wh = record.body.get("counter_wh")
+    counter_wh, started_wall_ms = record.body.get("counter_wh"), trade.started_wall_ms
+    if counter_wh is not None and draft.take_over is None:
+        started_wall_ms = None  # the battery is its own again: what the counter tells from here on is not this trade's
+    elif counter_wh is not None and started_wall_ms is None:
+        started_wall_ms = record.at_ms
     draft.trades[trade.deal.key] = replace(
         trade,
+        started_wall_ms=started_wall_ms,
         delivered_wh=delivered_wh,
         counter_wh=trade.counter_wh if counter_wh is None else int(counter_wh),
         counter_wall_ms=trade.counter_wall_ms if counter_wh is None else record.at_ms,

@@ -33,8 +33,9 @@ class BookedAward:
 class BookedTrade:
     """A confirmed trade that has not ended.
 
-    `confirmed_wall_ms` starts its window. `started_wall_ms` is None until a setpoint was on the wire; `counter_wh` is
-    the discharge counter at the last record that named one, so that energy which left while nobody metered can be told;
+    `confirmed_wall_ms` starts its window. `started_wall_ms` is when the battery began to serve it; None until a
+    setpoint was on the wire, and when it got all it has before the battery was let go. `counter_wh` is the discharge
+    counter at the last record that named one, so that energy which left while nobody metered can be told;
     `counter_wall_ms` is that record's time.
     """
 

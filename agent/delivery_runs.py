@@ -167,7 +167,12 @@ class Runs:
         for run in self._runs:
             if run.closing is None and run.trade.key in closing and self._meter is not None:
                 self._meter.resume(run.trade.key, now_ms)
-        for run in ended:
+        over = tuple(ended)
+        if over:
+            # First, and so never without this: what those who go on got beside them. A next start reads all that the
+            # counter has moved since as theirs.
+            self.report_progress(now_ms, at_once=True)
+        for run in over:
             self._end(run, now_ms)
 
     def read_up(self, *, wall_ms: int, now_ms: int, baseline_w: int) -> None:

@@ -32,6 +32,8 @@ def books(*entries: tuple[Kind, RecordBody]) -> Books:
 AWARD = (Kind.AWARD, records.award(deal(1)))
 CONFIRMED = (Kind.CONFIRMED, records.confirmed(deal(1), award_seq=1, confirmed_at_ms=77))
 VOID = (Kind.VOID, records.void(peer="key:aa", bid_id=1, code=10, blame=True))
+TAKEN = (Kind.TAKE_OVER, records.take_over(found={"WSet": 0}, recipe=[("WSet", 0)]))
+RELEASED = (Kind.RELEASED, records.released(reason="no delivery"))
 STARTED = (
     Kind.DELIVERY_STARTED,
     records.delivery_started(peer="key:aa", bid_id=1, first_setpoint_at_ms=99, counter_wh=10_000),
@@ -61,14 +63,24 @@ def test_a_trade_from_award_to_end() -> None:
     assert restart_voids(found) == []
     assert (trade.award_seq, trade.seq, trade.confirmed_wall_ms, trade.confirmed_at_ms) == (1, 2, 2_000, 77)
     assert (trade.started_wall_ms, trade.delivered_wh) == (None, 0)
-    found = books(AWARD, CONFIRMED, STARTED, progress(400, 10_400), progress(600))
+    found = books(AWARD, CONFIRMED, TAKEN, STARTED, progress(400, 10_400), progress(600))
     trade = found.trades["key:aa", 1]
-    assert (trade.started_wall_ms, trade.first_setpoint_at_ms) == (3_000, 99)
+    assert (trade.started_wall_ms, trade.first_setpoint_at_ms) == (4_000, 99)
     assert (trade.delivered_wh, trade.counter_wh, trade.remaining_wh) == (600, 10_400, 400)
     assert found.promised_wh == 400
     found = books(AWARD, CONFIRMED, STARTED, progress(600), STARTED, ENDED)
     assert not found.trades
     assert found.contradictions == ()
+
+
+def test_what_the_counter_tells_after_a_release_is_not_the_trades() -> None:
+    served = (AWARD, CONFIRMED, TAKEN, STARTED, progress(400, 10_400), RELEASED)
+    assert books(*served).trades["key:aa", 1].started_wall_ms == 4_000  # the ramp is not on record yet
+    assert books(*served, progress(401)).trades["key:aa", 1].started_wall_ms == 4_000
+    over = (*served, progress(402, 10_402))
+    assert books(*over).trades["key:aa", 1].started_wall_ms is None
+    assert books(*over, TAKEN, STARTED).trades["key:aa", 1].started_wall_ms == 9_000
+    assert books(*over, TAKEN, progress(500, 10_500)).trades["key:aa", 1].started_wall_ms == 9_000
 
 
 def test_a_short_confirmation_takes_the_terms_of_its_award() -> None:

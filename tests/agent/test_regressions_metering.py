@@ -91,3 +91,56 @@ def test_what_a_battery_does_since_it_let_itself_go_is_its_own(tmp_path: Path) -
         assert billed_wh(lab)[1] <= flowed_wh - house_wh + 5
 
     lab.run(story())
+
+
+@pytest.mark.parametrize("alone_s", [11, 12, 13, 14])
+def test_what_one_trade_got_is_not_billed_to_the_other_that_survives_a_crash(tmp_path: Path, alone_s: float) -> None:
+    """Two run side by side, the first ends, and the power goes before the other's energy is on record again."""
+    lab = Lab(tmp_path, lot_kwh=1.0)
+
+    async def story() -> None:
+        await lab.up()
+        began_wh = lab.device().model.counters.ac_discharged_wh
+        buyer = await lab.buyer()
+        await buyer.buys(1, 12, 300)
+        await asyncio.sleep(alone_s)
+        await buyer.buys(2, 12, 700)
+        await buyer.until(MessageType.TERMINATE, about=1, within_s=TRADE_S)
+        lab.host.crash()
+        await asyncio.sleep(20)
+        await lab.up()
+        flowed_wh = lab.device().model.counters.ac_discharged_wh - began_wh
+        running_wh = sum(active.delivered_wh for active in lab.front().delivery.active)
+        assert 900 <= sum(billed_wh(lab)) + running_wh <= flowed_wh + 1
+
+    lab.run(story())
+
+
+def test_a_battery_that_was_let_go_owes_its_buyer_nothing_of_what_its_owner_takes(tmp_path: Path) -> None:
+    """A second crash comes when the battery was given back and before it was taken over again."""
+    lab = Lab(tmp_path, time_lapse=1)
+
+    async def story() -> None:
+        await lab.up()
+        await (await lab.buyer()).buys(1, 12, 500)
+        await asyncio.sleep(58)
+        lab.host.crash()
+        await asyncio.sleep(20)
+        (on_disk,) = lab.books().trades.values()
+        before_wh = on_disk.delivered_wh
+        lab.host.boot()
+        while on_disk.delivered_wh == before_wh:
+            await asyncio.sleep(0.001)
+            (on_disk,) = lab.books().trades.values()
+        lab.host.crash()
+        assert not lab.device().held
+        assert lab.books().take_over is None
+        for own_power_w in (-3_000, 0):
+            lab.device().live(own_power_w, lab.now_ms)
+            await asyncio.sleep(40)
+        lab.host.boot()
+        await asyncio.sleep(0.5)
+        (running,) = lab.front().delivery.active
+        assert running.delivered_wh == on_disk.delivered_wh
+
+    lab.run(story())
