@@ -17,8 +17,12 @@ def check_site(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print the agent's values as one JSON object.")] = False,
 ) -> None:
-    """Print the effective configuration with its units; exit status 2 and one line when the file cannot be used."""
+    """Print the effective configuration with its units; exit status 2 and one line when the file cannot be used.
+
+    What is allowed but surely a mistake is a warning on standard error.
+    """
     from agent.config import SiteError, read_site, site_of
+    from agent.config_doubts import doubts_of
     from agent.config_text import effective_json, effective_text
 
     try:
@@ -26,6 +30,8 @@ def check_site(
     except SiteError as error:
         typer.echo(error, err=True)
         raise typer.Exit(2) from error
+    for doubt in doubts_of(checked):
+        typer.echo(f"{path}: warning: {doubt}", err=True)
     if as_json:
         print(json.dumps(effective_json(site_of(path, checked)), indent=2))
     else:
