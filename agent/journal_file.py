@@ -44,6 +44,11 @@ _ARCHIVE: Final = (
     f"AND kind NOT IN ({', '.join('?' * len(PASSING))})"
 )
 _PRUNE: Final = "DELETE FROM records WHERE seq <= ? AND seq NOT IN ({spared})"
+_TRIM: Final = (
+    "DELETE FROM archive WHERE at_ms < ? "
+    "AND seq <= (SELECT max(seq) FROM (SELECT seq FROM archive ORDER BY seq LIMIT ?))"
+)
+_TRIM_FROM_PERMILLE: Final = 500  # of the largest size: 300,000 trades in the default 1 GB
 _SALVAGED_MAX: Final = 50_000
 _CHECK_AT_OPEN_BYTES: Final = 8 << 20  # a tenth of a second; the check reads every page
 _BUSY_TIMEOUT_S: Final = 5.0
@@ -124,15 +129,19 @@ class JournalFile:
     def prune(self, portion: Portion) -> int:
         """Take a portion of the oldest records, the audit trail into the archive; return where the rest begins.
 
-        The room they took is used again; the file does not shrink. Raises sqlite3.Error; then all is as it was.
+        Of a file that is half full the oldest of the archive goes too, if it is old enough. The room that records took
+        is used again; the file does not shrink. Raises sqlite3.Error; then all is as it was.
         """
-        below, spared, rows = portion
+        below, spared, archived_before_ms, rows = portion
+        is_half_full = self.used_permille() >= _TRIM_FROM_PERMILLE
         marks = ", ".join("?" * len(spared))
         with self._transaction() as connection:
             last, count = connection.execute(_PORTION.format(spared=marks), (below, *spared, rows)).fetchone()
             if count:
                 connection.execute(_ARCHIVE, (last, *PASSING))
                 connection.execute(_PRUNE.format(spared=marks), (last, *spared))
+            if is_half_full:
+                connection.execute(_TRIM, (archived_before_ms, 2 * rows))
         return below if count < rows else int(last) + 1
 
     def used_permille(self) -> int:

@@ -4,6 +4,9 @@
 to. It decides and never touches the file: the journal's writer does, one bounded portion at a time. Records from the
 newest durable checkpoint on are never taken, and neither are the newest `whole_rows`: replay needs the former, whoever
 asks what happened last night the latter. A take-over in force keeps its own record besides the checkpoint.
+
+The audit trail is kept while it has room: once the file is half full, what is older than any claim or dispute about it
+may be goes, the oldest first. What is younger stays, and then the operator hears that the file gets full.
 """
 
 from __future__ import annotations
@@ -30,6 +33,9 @@ WHOLE_ROWS: Final = 20_000
 PORTION_ROWS: Final = 256
 """Records taken in one go: the next award waits for one short transaction at most."""
 
+ARCHIVE_KEPT_MS: Final = 90 * 86_400_000
+"""A trade may be claimed for 7 days after its end, disputed for one more, ruled upon for 14; the rest is margin."""
+
 
 class UpkeepRules(NamedTuple):
     """When to write checkpoints and what to leave."""
@@ -42,10 +48,14 @@ DEFAULT_RULES: Final = UpkeepRules()
 
 
 class Portion(NamedTuple):
-    """What to take: up to `rows` records below `below_seq`, the oldest first; those in `spared` stay."""
+    """What to take: up to `rows` records below `below_seq`, the oldest first; those in `spared` stay.
+
+    Of a file that is half full, also up to twice as many archived records from before `archived_before_ms` (wall).
+    """
 
     below_seq: int
     spared: tuple[int, ...]
+    archived_before_ms: int
     rows: int = PORTION_ROWS
 
 
@@ -69,6 +79,7 @@ class Upkeep:
         self._rules = rules
         self._fold = BooksFold()
         self._last_seq = 0
+        self._last_at_ms = 0
         self._since = 0
         self._checkpoint_seq = 0
         self._spared: tuple[int, ...] = ()
@@ -106,7 +117,9 @@ class Upkeep:
     def portion(self) -> Portion | None:
         """Return what may be pruned next, None when there is nothing."""
         below_seq = min(self._checkpoint_seq, self._last_seq - self._rules.whole_rows)
-        return Portion(below_seq, self._spared) if below_seq > self._pruned_below else None
+        if below_seq <= self._pruned_below:
+            return None
+        return Portion(below_seq, self._spared, self._last_at_ms - ARCHIVE_KEPT_MS)
 
     def pruned(self, up_to_seq: int) -> None:
         """Everything below a number has been taken."""
@@ -115,6 +128,7 @@ class Upkeep:
     def _follow(self, record: Record) -> None:
         self._fold.apply(record)
         self._last_seq = record.seq
+        self._last_at_ms = record.at_ms
         self._since += 1
 
 

@@ -52,7 +52,8 @@ class Kind(StrEnum):
 AUDIT_TRAIL: Final = frozenset(
     {Kind.AWARD, Kind.CONFIRMED, Kind.VOID, Kind.DELIVERY_ENDED, Kind.ALARM, Kind.OWNER},
 )
-"""What was promised, what became of it, and who intervened: kept for good. A checkpoint stands for every other kind."""
+"""What was promised, what became of it, and who intervened: kept for months at least (`agent.journal_upkeep` says how
+long). A checkpoint stands for every other kind."""
 PASSING: Final = frozenset(Kind) - AUDIT_TRAIL
 
 
