@@ -139,8 +139,8 @@ class StorageSection(Section):
     journal_max_mb: int = key(
         1_024,
         unit="MB",
-        text="Size at which the journal counts as full, and selling stops; an alarm comes at 80 %. From 50 % on, records "
-        "of trades and alarms older than 90 days make room.",
+        text="Size at which the journal counts as full, and selling stops; an alarm comes at 80 %. From 50 % on, "
+        "records of trades and alarms older than 90 days make room.",
         ge=1,
         le=65_536,
     )
