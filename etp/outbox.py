@@ -10,7 +10,7 @@ from __future__ import annotations
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from etp.limits import WAKE_UP_FRAMES_MAX, Limits
+from etp.limits import FRAME_BYTES_MAX, WAKE_UP_FRAMES_MAX, Limits
 from etp.messages import FIRST_BATTERY_ID, Body, MessageType
 from etp.timing import WHEN_LATE, Lateness
 
@@ -24,6 +24,7 @@ FIRST: Final = -1
 """Before every priority: the Register that introduces a signed conversation."""
 _ID: Final = slice(5, 13)
 _PLAIN_TCP_BYTES: Final = 88
+_LONGEST_TCP_BYTES: Final = FRAME_BYTES_MAX + 4
 _urgency: Final = itemgetter(0)
 
 
@@ -47,8 +48,11 @@ class Outbox:
         if WHEN_LATE[item[1]] is Lateness.SUPERSEDE:
             item = self._supersede(item)
         waiting.append(item)
+        limits = self._limits
+        if len(waiting) <= limits.outbox_frames and len(waiting) * _LONGEST_TCP_BYTES <= limits.outbox_bytes:
+            return ""
         size = sum(len(frame) for _, _, _, frame, _ in waiting)
-        if len(waiting) > self._limits.outbox_frames or size > self._limits.outbox_bytes:
+        if len(waiting) > limits.outbox_frames or size > limits.outbox_bytes:
             return f"the peer does not read: {len(waiting)} frames, {size} bytes wait"
         return ""
 

@@ -93,6 +93,7 @@ class Raw(asyncio.Protocol):
     async def read(self, size: int) -> bytes:
         async with asyncio.timeout(PATIENCE_S):
             while len(self.got) < size:
+                assert not self.is_closed, f"closed after {len(self.got)} of {size} bytes"
                 self._news.clear()
                 await self._news.wait()
         data, self.got = self.got[:size], self.got[size:]

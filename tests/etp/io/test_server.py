@@ -61,7 +61,8 @@ async def test_byte_by_byte_is_read_like_whole_frames(tidy: AsyncExitStack) -> N
 
 async def test_ten_thousand_frames_at_once_are_all_answered_and_others_are_served(tidy: AsyncExitStack) -> None:
     seller = Refuser()
-    limits = Limits(frames_per_s=0, burst=0, address_frames_per_s=0, outbox_frames=100_000, outbox_bytes=10_000_000)
+    rates = {"frames_per_s": 0, "burst": 0, "address_frames_per_s": 0}
+    limits = Limits(**rates, outbox_frames=100_000, outbox_bytes=10_000_000, stalled_ms=0)
     _, port = await serve(tidy, seller, limits=limits)
     flooder, other = await raw(tidy, port), Notes()
     link = await dial(tidy, port, other)
