@@ -1,8 +1,9 @@
 """The buyers connected to one battery: who registered for pushes, what each asked for, and when the next push is due.
 
 A push round goes out at most every 20 ms, so no peer gets more than that whatever happens to the best set (ETP
-section 6, rule 2). A need counts for the size of lots only when its buyer has confirmed a trade here before; otherwise
-one stranger asking for 0.1 kWh would shrink every lot.
+section 6, rule 2). A need counts for the size of lots only when its buyer has confirmed a trade here before and has bid
+on this connection; otherwise one stranger asking for 0.1 kWh would shrink every lot, with his own name or (a Query is
+not signed) with one that he has overheard.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class Buyer:
     key: str = ""
     need_wh: int = 0
     need_at_ms: int = 0
+    has_bid: bool = False
     next_push_s: float = 0.0
 
 
@@ -58,8 +60,11 @@ class BuyerTable:
         if buyer is not None and buyer.peer == peer:
             return buyer
         if buyer is None:
-            buyer = self._buyers[link] = Buyer(link)
+            buyer = Buyer(link)
+            if link.is_open:  # nobody would remove one whose link is over
+                self._buyers[link] = buyer
         buyer.peer = peer
+        buyer.has_bid = False
         buyer.key = buyer_key(peer=peer, remote=link.remote, device_id=device_id)
         return buyer
 
@@ -81,7 +86,7 @@ class BuyerTable:
     def smallest_regular_need_wh(self, reputation: ReputationBook, now_ms: int) -> int | None:
         """Return the smallest quantity that a connected regular buyer asked for of late; None when nobody did."""
         since_ms = now_ms - NEED_COUNTS_MS
-        needs = (b for b in self._buyers.values() if b.need_wh > 0 and b.need_at_ms >= since_ms)
+        needs = (b for b in self._buyers.values() if b.has_bid and b.need_wh > 0 and b.need_at_ms >= since_ms)
         return min((b.need_wh for b in needs if reputation.is_regular(b.key)), default=None)
 
 

@@ -130,7 +130,7 @@ class Desk:
                 self._reject(link, received, code)
                 continue
             price_e4, energy_wh = on_the_grid(body)
-            buyer.need_wh, buyer.need_at_ms = energy_wh, now_ms
+            buyer.need_wh, buyer.need_at_ms, buyer.has_bid = energy_wh, now_ms, True
             asked.append(frame)
             bids.append(_new(Bid, (peer, body[1], price_e4, energy_wh, covers(received, energy_wh))))
         if bids:

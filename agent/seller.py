@@ -280,12 +280,12 @@ class Seller:
         """A trade is over: tell its buyer how much it got and why it ended."""
         trade = delivered.trade
         ended = Body.terminate(trade.bid_id, self.device_id, code=delivered.code, delivered_wh=delivered.delivered_wh)
-        link = self._link_of(trade)
+        links = self._links_of(trade)
         self._links.pop(trade.key, None)
         self._trades.pop(trade.key, None)
         if trade.signer is not None:
             self.ends.remember(trade.peer, ended)
-        if link is not None:
+        for link in links:
             link.send(ended)
         self.on_name_free(*trade.key)
         self.watch.delivery_ended(delivered)
@@ -329,17 +329,17 @@ class Seller:
         while True:
             await asyncio.sleep(STATUS_EVERY_S)
             for active in self.delivery.active:
-                link = self._link_of(active.trade)
-                if link is not None:
+                for link in self._links_of(active.trade):
                     self._acknowledge(link, active.trade.bid_id, active.delivered_wh)
             self.desk.broadcast(lambda message_id: self._status(message_id, 0), registered_only=True)
 
-    def _link_of(self, trade: Trade) -> Link | None:
-        """Return where a trade's buyer is to be reached now: a signed one anywhere, an unsigned one where it bid."""
-        link = self.desk.buyers.link_of(trade.peer)
-        if link is None:
-            link = self._links.get(trade.key)
-        return link if link is not None and link.is_open else None
+    def _links_of(self, trade: Trade) -> list[Link]:
+        """Return where a trade's buyer is told: where it confirmed, and the newest of its connections.
+
+        Both, because the older one may be dead and the newer one may be somebody else's who has overheard a Register.
+        """
+        links = (self._links.get(trade.key), self.desk.buyers.link_of(trade.peer))
+        return [link for link in dict.fromkeys(links) if link is not None and link.is_open]
 
     def _acknowledge(self, link: Link, bid_id: int, delivered_wh: int) -> None:
         link.send(self._status(bid_id, delivered_wh))

@@ -66,6 +66,12 @@ def test_a_frame_of_a_connection_that_was_never_added_is_heard_all_the_same() ->
     assert table.links() == [link(line)]
 
 
+def test_a_frame_of_a_connection_that_is_over_is_heard_and_not_kept() -> None:
+    table, line = BuyerTable(), Line(is_open=False)
+    assert table.heard(link(line), "conn:1", 7).key == "conn:1/0000000000000007"
+    assert table.links() == []
+
+
 def test_the_registered_and_the_newest_connection_of_a_peer() -> None:
     table = BuyerTable()
     old, new, other = Line("key:a"), Line("key:a", registered=True), Line("key:b")
@@ -83,15 +89,17 @@ def test_only_the_fresh_needs_of_regular_buyers_shape_lots() -> None:
     table, reputation = BuyerTable(), ReputationBook()
     regular, stranger = Line("key:regular"), Line("key:stranger")
     known = table.heard(link(regular), "key:regular", 1)
-    known.need_wh, known.need_at_ms = 800, 1_000
+    known.need_wh, known.need_at_ms, known.has_bid = 800, 1_000, True
     unknown = table.heard(link(stranger), "key:stranger", 1)
-    unknown.need_wh, unknown.need_at_ms = 100, 1_000
+    unknown.need_wh, unknown.need_at_ms, unknown.has_bid = 100, 1_000, True
     assert table.smallest_regular_need_wh(reputation, 1_000) is None
     reputation.confirmed("key:regular", 0)
     assert table.smallest_regular_need_wh(reputation, 1_000) == 800
     assert table.smallest_regular_need_wh(reputation, 1_000 + NEED_COUNTS_MS) == 800
     assert table.smallest_regular_need_wh(reputation, 1_001 + NEED_COUNTS_MS) is None
-    known.need_wh = 0
+    known.has_bid = False  # asked for, in a Query that anybody may have sent
+    assert table.smallest_regular_need_wh(reputation, 1_000) is None
+    known.need_wh, known.has_bid = 0, True
     assert table.smallest_regular_need_wh(reputation, 1_000) is None
 
 

@@ -101,3 +101,34 @@ def test_a_penalty_under_a_key_holds_over_a_restart(tmp_path: Path) -> None:
         assert (await again.until(*ANSWERS, about=2)).termination_code == ReasonCode.NOT_TRUSTED
 
     lab.run(story())
+
+
+def test_a_register_overheard_at_another_battery_takes_nothing_from_its_buyer(tmp_path: Path) -> None:
+    """Here it was never seen, so it names Alice; Eve hears what is told to Alice, and that is all."""
+    lab = Lab(tmp_path, signed=True)
+
+    async def story() -> None:
+        await lab.up()
+        key = identity("alice")
+        alice, eve = await lab.wire(), await lab.wire()
+        alice.write(lab.signed_bytes(Body.register(1, DEVICE), key, first=True))
+        accept = await wins(lab, alice, key, 7)
+        agreed = Body.bid_confirm(7, DEVICE, price_e4=accept.sale_price_e4, energy_wh=accept.energy_wh)
+        alice.write(lab.signed_bytes(agreed, key))
+        await asyncio.sleep(1)
+        eve.write(lab.signed_bytes(Body.register(2, DEVICE), key, first=True))
+        await asyncio.sleep(0.1)
+        eve.write(encode_tcp(Body.query(3, DEVICE, energy_wh=100)))
+        await asyncio.sleep(40)
+        assert eve.of(MessageType.QUERY_RESPONSE)
+        (ended,) = alice.of(MessageType.TERMINATE)
+        assert (ended.message_id, ended.termination_code, ended.energy_wh) == (7, ReasonCode.NONE, 300)
+        assert len([status for status in alice.of(MessageType.BESS_STATUS) if status.message_id == 7]) > 2
+        eve.write(encode_tcp(Body.query(4, DEVICE, energy_wh=100)))
+        await asyncio.sleep(0.1)
+        bob = await lab.buyer("bob")
+        await bob.buys(1, 15, (await bob.asks(2)).energy_wh)  # the rest of the lot; the next one opens
+        await asyncio.sleep(0.1)
+        assert (await bob.asks(3)).energy_wh == 300  # what Alice bid for, not what Eve asked for
+
+    lab.run(story())
