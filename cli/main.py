@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
 import importlib.metadata
@@ -37,19 +38,20 @@ def main() -> None:
     status = 0
     try:
         status = _status_of(name)
-        sys.stdout.flush()
     except streams.OutputError:
         status = 0  # what is wrong with it is said below
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        print(f"wattbid {name}: {where}{error.strerror or error}", file=sys.stderr)
+        _complain(f"wattbid {name}: {where}{error.strerror or error}")
         status = 1
     except KeyboardInterrupt:
         status = _SIGNAL_BASE + signal.SIGINT
+    with contextlib.suppress(streams.OutputError):  # the output remembers it
+        sys.stdout.flush()
     verdict = output.verdict()
     if verdict is not None:
         if verdict.text:
-            print(f"wattbid {name}: {verdict.text}", file=sys.stderr)
+            _complain(f"wattbid {name}: {verdict.text}")
         status = status or verdict.status
     sys.exit(status)
 
@@ -65,7 +67,7 @@ def _status_of(name: str) -> int:
     if name not in _COMMANDS:
         nearest = difflib.get_close_matches(name, _COMMANDS, n=1)
         hint = f", did you mean {nearest[0]!r}?" if nearest else ""
-        print(f"wattbid: no command {name!r}{hint}\n\n{_help()}", file=sys.stderr)
+        _complain(f"wattbid: no command {name!r}{hint}\n\n{_help()}")
         return _USAGE
     command = typer.main.get_command(importlib.import_module(_COMMANDS[name][0]).app)
     try:
@@ -73,6 +75,11 @@ def _status_of(name: str) -> int:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0
+
+
+def _complain(text: str) -> None:
+    with contextlib.suppress(OSError):  # nobody is there to be told; the status says it
+        print(text, file=sys.stderr, flush=True)
 
 
 def _help() -> str:

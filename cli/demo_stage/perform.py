@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cli.demo_stage.evidence import Evidence
     from cli.demo_stage.picture import Photographer
 
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _SIGNAL_BASE: Final = 128
 _USAGE: Final = 2
 

@@ -159,14 +159,24 @@ def test_ctrl_c_in_the_middle_stops_everything(tmp_path: Path) -> None:
         demo.process.send_signal(signal.SIGINT)
         assert demo.end() == 128 + signal.SIGINT
     assert any("stopping" in line for line in demo.said)
-    assert " trades, " in demo.out()
+    assert re.search(r"\d trades?, ", demo.out())
 
 
-def test_ctrl_c_while_things_start_stops_everything(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "moment"),
+    [
+        (signal.SIGINT, "starting 3 simulated batteries"),
+        (signal.SIGTERM, "starting 3 agents"),
+        (signal.SIGHUP, "agent home: "),
+        (signal.SIGQUIT, "starting 4 aggregators"),
+    ],
+)
+def test_a_signal_while_things_start_stops_everything(tmp_path: Path, number: signal.Signals, moment: str) -> None:
     with running(tmp_path) as demo:
-        demo.wait_for("starting 3 agents")
-        demo.process.send_signal(signal.SIGTERM)
-        assert demo.end() == 128 + signal.SIGTERM
+        demo.wait_for(moment)
+        demo.process.send_signal(number)
+        assert demo.end() == 128 + number
+    assert not any("Traceback" in line for line in demo.said)
 
 
 def test_a_broken_invariant_is_exit_status_1(tmp_path: Path) -> None:
@@ -226,9 +236,10 @@ def test_the_live_view_draws_and_gives_the_terminal_back(tmp_path: Path) -> None
     assert list(scratch.iterdir()) == []
 
 
-def test_a_terminal_that_is_closed_stops_everything(tmp_path: Path) -> None:
+@pytest.mark.parametrize("moment", [b"starting 3 sim", b"starting 4 agg", b" sells "])
+def test_a_terminal_that_is_closed_stops_everything(tmp_path: Path, moment: bytes) -> None:
     pid, terminal, scratch = in_a_terminal(tmp_path)
-    read_until(terminal, b" sells ")
+    read_until(terminal, moment)
     os.close(terminal)
     _, status = os.waitpid(pid, 0)
     assert os.waitstatus_to_exitcode(status) == 128 + signal.SIGHUP
@@ -255,14 +266,14 @@ def test_what_makes_no_sense_is_a_usage_error(tmp_path: Path) -> None:
         assert demo.end() == 2
 
 
-def in_a_terminal(tmp_path: Path) -> tuple[int, int, Path]:
+def in_a_terminal(tmp_path: Path, **environment: str) -> tuple[int, int, Path]:
     """Start a demo in a terminal of 80 columns; return its process, the terminal and its temporary directory."""
     scratch = tmp_path / "tmp"
     scratch.mkdir()
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir(ROOT)
-        os.environ |= {"TMPDIR": str(scratch), "TERM": "xterm-256color"}
+        os.environ |= {"TMPDIR": str(scratch), "TERM": "xterm-256color", **environment}
         os.execv(sys.executable, WATTBID)
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     return pid, terminal, scratch
@@ -283,3 +294,65 @@ def read_until(terminal: int, wanted: bytes | None) -> bytes:
         if wanted is not None and wanted in seen:
             return seen
     raise AssertionError(f"no {wanted!r} in {seen[-2_000:]!r}")
+
+
+@pytest.mark.parametrize("redirect", ["| (exec <&-; cat > /dev/null < /dev/null)", "> /dev/full"])
+def test_an_output_that_fails_does_not_keep_the_demo_from_its_end(tmp_path: Path, redirect: str) -> None:
+    scratch = tmp_path / "tmp"
+    scratch.mkdir()
+    wattbid = '"$0" -c "from cli.main import main; main()" demo --headless --trades 1 --json "$1"'
+    done = subprocess.run(
+        ["/bin/bash", "-c", f"set -o pipefail; {wattbid} {redirect}", sys.executable, str(tmp_path / "demo.json")],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(scratch)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert len(json.loads((tmp_path / "demo.json").read_text())["trades"]) == 1
+    assert "Traceback" not in done.stderr
+    assert list(scratch.iterdir()) == []
+    if "full" in redirect:
+        assert (done.returncode, done.stderr.splitlines()[-1]) == (
+            1,
+            "wattbid demo: standard output: No space left on device",
+        )
+    else:
+        assert done.returncode == 128 + signal.SIGPIPE
+        assert "standard output" not in done.stderr
+
+
+def test_a_demo_under_nohup_outlives_its_terminal(tmp_path: Path) -> None:
+    scratch = tmp_path / "tmp"
+    scratch.mkdir()
+    code = "import os, signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *WATTBID, "--headless", "--trades", "1"],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(scratch)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        assert "starting 3" in process.stderr.readline()
+        process.send_signal(signal.SIGHUP)
+        out, _ = process.communicate(timeout=120)
+    assert "1 trade, " in out
+    assert list(scratch.iterdir()) == []
+
+
+def test_without_a_terminal_that_can_draw_the_demo_speaks_in_plain_lines(tmp_path: Path) -> None:
+    """TERM=dumb, as in an editor's shell."""
+    pid, terminal, _ = in_a_terminal(tmp_path, TERM="dumb")
+    seen = read_until(terminal, b" c/kWh  reserve +")
+    os.write(terminal, b"\x03")
+    seen += read_until(terminal, None)
+    _, status = os.waitpid(pid, 0)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(status) == 128 + signal.SIGINT
+    assert b"\x1b" not in seen
+    assert b"starting 3 simulated batteries" in seen

@@ -86,9 +86,10 @@ def test_a_pipe_that_nobody_reads_is_silence(tmp_path: Path, command: list[str])
 def test_everything_closed_is_a_status_alone(tmp_path: Path) -> None:
     assert run(tmp_path, "--version", redirect="<&- >&- 2>&-").returncode == 1
     assert run(tmp_path, "check-site", "none.toml", redirect="2>&-").returncode == 2
-    done = run(tmp_path, "check-site", "none.toml", redirect="2> /dev/full")
-    assert done.returncode != 0
-    assert (done.stdout, done.stderr) == ("", "")
+    for command in (["check-site", "none.toml"], ["no-command"]):
+        done = run(tmp_path, *command, redirect="2> /dev/full")
+        assert done.returncode != 0
+        assert (done.stdout, done.stderr) == ("", "")
 
 
 def test_an_output_that_cannot_show_a_character_gets_the_rest(tmp_path: Path) -> None:
