@@ -23,7 +23,7 @@ fi
 step "simulated hours (without coverage: it would double their time)"
 $bin/python -m pytest -q -n 2 -m hours
 step "tests"
-if ! $bin/python -m pytest -q -n 2 -m "not hours" --cov --cov-report=; then
+if ! $bin/python -m pytest -q -n 3 -m "not hours" --cov --cov-report=; then
     # Real processes and sockets beside each other on two cores: what failed is looked at once more, by itself.
     step "what failed, by itself"
     $bin/python -m pytest -q --last-failed -m "not hours" --cov --cov-append --cov-report=
