@@ -122,8 +122,9 @@ class _Draft:
         if deal.signer is not None:
             self.ends.pop(deal.key, None)
             self.ends[deal.key] = BookedEnd(code, delivered_wh, record.at_ms)
-            if len(self.ends) > ENDS_MAX:
-                del self.ends[next(iter(self.ends))]
+            if len(self.ends) > ENDS_MAX:  # ends without energy cost their makers nothing: they go first
+                oldest = next(iter(self.ends))
+                del self.ends[next((key for key, end in self.ends.items() if not end.delivered_wh), oldest)]
 
     def forget_ends(self, at_ms: int) -> None:
         """Drop ends from the front that are too old at a wall time."""

@@ -306,13 +306,13 @@ class Desk:
         changed = self._offer is None or self._offer.code != offer.code
         self._offer = offer
         self._closed_code = ReasonCode.NONE if offer.code == ReasonCode.NO_LOT else offer.code
+        self.lots.offer(offer, terms)  # first: voiding an award may award what has fallen due meanwhile
         self._is_presenting = True
         if offer.failing:
             self.awards.void_all(ReasonCode.FAULT)
         elif offer.short_wh:
             self.awards.void_newest(offer.short_wh)
         self._is_presenting = False
-        self.lots.offer(offer, terms)
         if changed:
             self._pushes.changed()
 

@@ -1,7 +1,8 @@
 """How signed buyers' trades and awards ended, kept until each buyer says that it knows.
 
 A connection may be dead without anybody having noticed, and a buyer may be away over a restart of ours; so an end is
-told on the connection there is, and again whenever its buyer registers (ETP section 7). Bounded: the oldest make room.
+told on the connection there is, and again whenever its buyer registers (ETP section 7). Bounded: the oldest make room,
+those without energy first, because whoever has many keys can leave as many awards unconfirmed as it likes.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Ends:
         """Keep an end until its buyer knows it."""
         self._ends[peer, end.message_id] = end
         if len(self._ends) > ENDS_MAX:
-            self._ends.popitem(last=False)
+            del self._ends[_least_missed(self._ends)]
 
     def get(self, key: TradeKey) -> Body | None:
         """Return how a trade ended, None if it is not known here."""
@@ -44,3 +45,8 @@ class Ends:
     def of(self, peer: str) -> list[Body]:
         """Return what a buyer that registers is told: the newest ends it has not answered, oldest first."""
         return [end for (name, _), end in self._ends.items() if name == peer][-TOLD_AT_ONCE_MAX:]
+
+
+def _least_missed(ends: OrderedDict[TradeKey, Body]) -> TradeKey:
+    oldest = next(iter(ends))
+    return next((key for key, end in ends.items() if not end.energy_wh), oldest)

@@ -125,19 +125,21 @@ class LotKeeper:
         self._step(auction.Voided(peer, bid_id, blame), self._now_ms())
 
     def offer(self, offer: Offer, terms: Terms) -> None:
-        """Bring the lot in line with what may be sold now: open, shrink, retune or withdraw it."""
+        """Bring the lot in line with what may be sold now: withdraw or shrink, retune, open it.
+
+        What protects the owner comes first: every other event may award what has fallen due.
+        """
         now_ms = self._now_ms()
+        if self._state.lot is not None and offer.code not in {ReasonCode.NONE, ReasonCode.NO_LOT}:
+            self._step(auction.Withdraw(offer.code), now_ms)
+        elif self._state.lot is not None:
+            self._shrink(offer, now_ms)
         least_w = offer.min_power_w or (self._terms.min_power_w if self._terms else 0)
         if terms.min_power_w != least_w:
             terms = replace(terms, min_power_w=least_w)
         if terms != self._terms:
             self._terms = terms
             self._step(auction.Retune(terms), now_ms)
-        if self._state.lot is not None:
-            if offer.code not in {ReasonCode.NONE, ReasonCode.NO_LOT}:
-                self._step(auction.Withdraw(offer.code), now_ms)
-                return
-            self._shrink(offer, now_ms)
         if self._state.lot is None and offer.code == ReasonCode.NONE:
             self._open(offer, now_ms)
 

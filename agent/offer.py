@@ -88,7 +88,9 @@ def offer_of(
     if stopped:
         return Offer(code=ReasonCode.WITHDRAWN, reason=stopped, usable_wh=usable_wh, short_wh=short_wh, failing=failing)
     if obstacle is not None:
-        return Offer(code=obstacle.code, reason=obstacle.reason, usable_wh=usable_wh, failing=failing)
+        return Offer(
+            code=obstacle.code, reason=obstacle.reason, usable_wh=usable_wh, short_wh=short_wh, failing=failing
+        )
     if info is None or state.max_discharge_w is None:
         return Offer(code=ReasonCode.OFFLINE, reason="the battery has not told its ratings")
     max_power_w = info.rated_power_w if limits.max_power_w is None else limits.max_power_w

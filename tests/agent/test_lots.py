@@ -181,6 +181,34 @@ def test_new_terms_wait_until_the_lot_is_empty() -> None:
     on(scenario)
 
 
+@pytest.mark.parametrize(
+    "offer",
+    [replace(OFFER, sellable_wh=500), replace(OFFER, code=ReasonCode.FAULT, sellable_wh=0)],
+    ids=["less is left", "nothing may be sold"],
+)
+def test_energy_that_is_gone_is_not_awarded_because_the_terms_change_too(offer: Offer) -> None:
+    """The bid has fallen due, and the loop has not come round to it when the battery is read."""
+
+    async def scenario() -> None:
+        told, ahead_ms = Told(), 0
+        lots = LotKeeper(
+            rule="standing_bid",
+            listener=told,
+            lot_id=told.lot_id,
+            seed=lambda: bytes(32),
+            now_ms=lambda: now_ms() + ahead_ms,
+        )
+        lots.offer(OFFER, TERMS)
+        lots.bids([Bid("a", 1, 400_000, 1_000)], now_ms())
+        ahead_ms = TERMS.standing_ms
+        lots.offer(offer, replace(TERMS, reserve_e4=310_000))
+        assert told.awarded == []
+        assert [refusal.bid_id for refusal, _ in told.refused] == [1]
+        lots.close()
+
+    run(scenario())
+
+
 def test_who_leaves_is_abandoned_and_leaves_a_shield() -> None:
     async def scenario(lots: LotKeeper, told: Told) -> None:
         lots.offer(OFFER, TERMS)

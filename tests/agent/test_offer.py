@@ -102,6 +102,8 @@ def test_what_is_promised_beyond_what_is_usable_is_short_also_while_stopped() ->
     assert offer(empty).usable_wh == 641
     assert offer(empty, promises=Promises(energy_wh=1_000, power_w=1_000)).short_wh == 359
     assert offer(empty, promises=Promises(energy_wh=1_000, power_w=1_000), stopped="owner").short_wh == 359
+    no_discharge = replace(empty, max_discharge_w=value(0))
+    assert offer(no_discharge, promises=Promises(energy_wh=1_000, power_w=1_000)).short_wh == 359
     assert offer(empty, promises=Promises(energy_wh=1_000, power_w=1_000)).reason == "what is left is promised"
 
 
