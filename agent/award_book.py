@@ -55,6 +55,9 @@ class AwardListener(Protocol):
         """Return price and end (wall ms) of the shield that stays up longest, None without one."""
         ...
 
+    def disk_late(self, *, late: bool) -> None:
+        """An award's record did not reach the disk in time; or one did again."""
+
     def tell_later(self, peer: str, end: Body) -> None:
         """A signed buyer is away and must hear how its award ended when it comes back."""
 
@@ -73,6 +76,7 @@ class AwardBook:
         self._open: dict[tuple[str, int], OpenAward] = {}
         self._none_open = asyncio.Event()
         self._none_open.set()
+        self._is_disk_late = False
         self._undecided: set[tuple[str, int]] = set()  # bounded: a journal that failed takes no further awards
 
     def __len__(self) -> int:
@@ -136,6 +140,7 @@ class AwardBook:
         if self._now_ms() - opened.deal.asked_at_ms > ACCEPT_BY_MS:
             self._end(opened, Happening.TOO_LATE, ReasonCode.TOO_LATE)
             return
+        self._note_disk(late=False)
         if opened.advance(Happening.ON_DISK):
             self._offer(opened)
 
@@ -246,6 +251,8 @@ class AwardBook:
     def _end(self, opened: OpenAward, happening: Happening, code: int, *, blame: bool = False) -> bool:
         """Void an award if the table allows it, then tell its buyer; False when it is past that."""
         withdrawn = happening is Happening.WITHDRAWN and opened.is_sent
+        if opened.phase is Phase.JOURNALING and happening is Happening.TOO_LATE:
+            self._note_disk(late=True)
         if not opened.advance(happening):
             return False
         self._close(opened)
@@ -276,6 +283,11 @@ class AwardBook:
             cause_ms = None if opened.is_sent else won.asked_at_ms
             link.send(Body.bid_reject(won.bid_id, self._device_id, code=code, beat_e4=beat_e4), cause_ms=cause_ms)
         return True
+
+    def _note_disk(self, *, late: bool) -> None:
+        if late != self._is_disk_late:
+            self._is_disk_late = late
+            self._listener.disk_late(late=late)
 
     def _link_of(self, opened: OpenAward) -> Link:
         """Return where an award's buyer is to be reached: a signed one also where it has come back."""

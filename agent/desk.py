@@ -286,6 +286,10 @@ class Desk:
         """Return an open connection of a peer."""
         return self.buyers.link_of(peer)
 
+    def disk_late(self, *, late: bool) -> None:
+        """Pass on that awards do not reach the disk in time, or do again."""
+        self._ports.disk_late(late=late)
+
     def tell_later(self, peer: str, end: Body) -> None:
         """Keep word of an award's end for a buyer that is away."""
         self._ports.tell_later(peer, end)

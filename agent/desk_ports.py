@@ -128,6 +128,10 @@ class DeskPorts(Protocol):
         """A buyer abandoned a standing bid: journal the shield that is up (wall ms)."""
         ...
 
+    def disk_late(self, *, late: bool) -> None:
+        """Awards do not reach the disk in time, or do again."""
+        ...
+
     def tell_later(self, peer: str, end: Body) -> None:
         """A signed buyer that is away must hear this when it comes back."""
         ...

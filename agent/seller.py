@@ -204,6 +204,11 @@ class Seller:
         """A bid was awarded: if its id was used before, how that ended is no news any more."""
         self.ends.known((peer, bid_id))
 
+    def disk_late(self, *, late: bool) -> None:
+        """Tell the operator that awards fall through because the disk is too slow, or no longer do."""
+        words = f"{self.journal.path}: an award took too long to reach the disk; its buyer was refused"
+        self.watch.alarm("journal slow", words, raised=late, blocks_selling=False)
+
     def tell_later(self, peer: str, end: Body) -> None:
         """An award fell through while its buyer was away: it is told when it registers."""
         self.ends.remember(peer, end)

@@ -48,10 +48,12 @@ def test_a_disk_that_takes_too_long_costs_the_award_and_the_buyer_hears_in_time(
             assert (refused.body.message_type, refused.body.termination_code) == (6, ReasonCode.TOO_LATE)
             assert 480 <= now_ms() - start_ms < 500
             assert open_wh(here) == 0
+            assert [alarm["name"] for alarm in here.seller.watch.alarms()] == ["journal slow"]
             here.disk.stall_ms = 0
             await asyncio.sleep(12)
             assert bid_ids(here.records("void")) == bid_ids(here.records("award")) == [refused.body.message_id]
             assert (await buyer.bid(40.0, 1.0)).body.message_type == MessageType.BID_ACCEPT  # it is not to blame
+            assert here.seller.watch.alarms() == []
 
     run(scenario())
 

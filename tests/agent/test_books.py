@@ -198,9 +198,9 @@ def test_a_bid_id_that_comes_round_forgets_the_end_of_its_last_trade() -> None:
 def test_the_ends_are_bounded_in_number_and_age() -> None:
     many = [entry for bid_id in range(ENDS_MAX + 5) for entry in restarted(bid_id)]
     assert list(books(*many).ends) == [("key:aa", bid_id) for bid_id in range(5, ENDS_MAX + 5)]
-    kept = books(AWARD, CONFIRMED, ENDED, *(entry for n in range(2, ENDS_MAX + 5) for entry in restarted(n))).ends
-    assert len(kept) == ENDS_MAX
-    assert kept["key:aa", 1].delivered_wh == 1_000, "what was delivered goes last"
+    full = books(AWARD, CONFIRMED, ENDED, *(entry for n in range(2, ENDS_MAX + 5) for entry in restarted(n))).ends
+    assert len(full) == ENDS_MAX
+    assert full["key:aa", 1].delivered_wh == 1_000, "what was delivered goes last"
     fold = BooksFold()
     for record in history(*restarted(1), *restarted(2)):
         fold.apply(record)
