@@ -99,6 +99,7 @@ class Storefront:
             )
         self._policy = AuthPolicy(peers=site.network.peers, trusted=site.network.trusted_peers, signer=signer)
         self._memories = PeerMemories(site.limits)
+        self._is_clock_trusted = False
         self.doors = Doors(
             self.name,
             handler=self.seller.desk,
@@ -128,14 +129,22 @@ class Storefront:
     def trust_clock(self, *, trusted: bool) -> None:
         """Serve signed buyers only while the time of day can be trusted; unsigned selling goes on (architecture 3)."""
         policy = self._policy if trusted else replace(self._policy, trusted=frozenset())
+        if not trusted and self._is_clock_trusted:
+            # Signed buyers are sent away with what they hold, and none of them is to blame for leaving it.
+            self.seller.block(CLOCK, "the time of day is not trusted")
+            self.seller.desk.awards.void_all(ReasonCode.WITHDRAWN)
+        self._is_clock_trusted = trusted
         self.doors.admit(policy, announce=trusted or policy.peers == "open")
-        if trusted:
+        if trusted or self._policy.peers == "open":
             self.seller.unblock(CLOCK)
-        elif self._policy.peers == "signed":
+        else:
             self.seller.block(CLOCK, "the time of day is not trusted, and every buyer here must sign")
 
     def restore(self, books: Books) -> None:
-        """Take on what an earlier start has left: trades, take-over, reputations, shield, the owner's orders."""
+        """Take on what an earlier start has left: trades, take-over, reputations, shield, the owner's orders.
+
+        A gateway's clock may have been set back meanwhile: no penalty or shield lasts longer than it did when it began.
+        """
         now_ms = self.seller.now_ms()
         wall_ms = self._around.wall_ms()
         for buyer, booked in books.standings.items():
@@ -144,13 +153,13 @@ class Storefront:
                 Standing(
                     score=booked.score,
                     seen_ms=now_ms - max(0, wall_ms - booked.at_wall_ms),
-                    blocked_until_ms=now_ms + max(0, booked.blocked_until_wall_ms - wall_ms),
+                    blocked_until_ms=now_ms + _left_ms(booked.blocked_until_wall_ms, wall_ms, booked.next_penalty_ms),
                     next_penalty_ms=booked.next_penalty_ms,
                     trades=booked.trades,
                 ),
             )
         if books.shield is not None and books.shield.until_wall_ms > wall_ms:
-            until_ms = now_ms + books.shield.until_wall_ms - wall_ms
+            until_ms = now_ms + _left_ms(books.shield.until_wall_ms, wall_ms, self.seller.terms().shield_ms)
             self.seller.desk.lots.restore_shield(Shield(books.shield.price_e4, until_ms))
         if books.reserve_e4 is not None:
             self.pricing.set(max(books.reserve_e4, self.site.reserve_min_e4))
@@ -170,6 +179,10 @@ class Storefront:
             self.seller.block(OWNER, "stopped by the owner before the last start")
         if books.contradictions:
             self.seller.block(CONTRADICTION, f"the journal contradicts itself: {books.contradictions[0]}")
+
+
+def _left_ms(until_wall_ms: int, wall_ms: int, longest_ms: int) -> int:
+    return min(max(0, until_wall_ms - wall_ms), longest_ms)
 
 
 def _guardrails(battery_site: BatterySite, site: Site) -> Guardrails:

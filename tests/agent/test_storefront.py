@@ -9,8 +9,8 @@ import pytest
 
 from agent.books_types import BookedShield, BookedStanding, Books
 from agent.storefront import CLOCK, COMMISSIONING
-from etp.messages import ReasonCode
-from tests.agent.gateway_world import WALL_START_MS, now_ms, run, world
+from etp.messages import MessageType, ReasonCode
+from tests.agent.gateway_world import WALL_START_MS, key, now_ms, run, world
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,7 +78,47 @@ def test_standings_come_back_with_their_times(tmp_path: Path) -> None:
     run(scenario())
 
 
-@pytest.mark.parametrize(("ahead_ms", "stands"), [(1_500, True), (-1, False)])
+def test_a_clock_that_was_set_back_makes_no_penalty_longer(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path) as here:
+            year_ms = 365 * 86_400_000
+            booked = BookedStanding(
+                score=4_000,
+                trades=2,
+                next_penalty_ms=40_000,
+                blocked_until_wall_ms=WALL_START_MS + year_ms,
+                at_wall_ms=WALL_START_MS + year_ms,
+            )
+            here.front.restore(Books(battery="battery-1", standings={"key:blocked": booked}))
+            assert here.seller.reputation.refuses("key:blocked", now_ms() + 39_000)
+            assert not here.seller.reputation.refuses("key:blocked", now_ms() + 41_000)
+
+    run(scenario())
+
+
+def test_a_signed_buyer_is_not_blamed_for_being_sent_away_when_the_clock_is_lost(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path) as here:
+            winner, bidder = await here.connect(key(1)), await here.connect(key(2))
+            accept = await winner.bid(40.0, 0.5)
+            bid_id = bidder.bids(40.0, 0.5)
+            await asyncio.sleep(0.05)
+            here.front.trust_clock(trusted=False)
+            await winner.until_closed()
+            await bidder.until_closed()
+            (ended,) = winner.said(MessageType.TERMINATE, message_id=accept.body.message_id)
+            assert ended.body.termination_code == ReasonCode.WITHDRAWN
+            (refused,) = bidder.said(MessageType.BID_REJECT, message_id=bid_id)
+            assert refused.body.termination_code == ReasonCode.WITHDRAWN
+            await asyncio.sleep(2)
+            assert here.records("reputation") == []
+            assert here.seller.desk.lots.open_lot()[0] > 0
+            here.front.trust_clock(trusted=True)
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(("ahead_ms", "stands"), [(1_500, True), (365 * 86_400_000, True), (-1, False)])
 def test_a_shield_that_has_not_ended_shields_the_next_lot(tmp_path: Path, ahead_ms: int, stands: bool) -> None:
     async def scenario() -> None:
         async with world(tmp_path) as here:
