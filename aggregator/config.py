@@ -25,6 +25,9 @@ _C: Final = 10_000
 _RULES = Literal["standing_bid", "sealed_first", "sealed_second", "ascending_clock", "first_acceptable"]
 _NAME: Final = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?")
 _NAME_CHARS_MAX: Final = 253
+_PATH_CHARS_MAX: Final = 1_000
+FILE_BYTES_MAX: Final = 4 << 20
+"""A forecast of 100,000 prices fits; a device that never ends does not."""
 _SEALED: Final = frozenset({"sealed_first", "sealed_second", "ascending_clock"})
 
 
@@ -115,6 +118,14 @@ class Buy(_Table):
     min_bid_kwh: float = Field(default=0.1, ge=0.1, le=1e6)
     """Smallest quantity worth a bid, kWh."""
 
+    @model_validator(mode="after")
+    def _can_bid(self) -> Self:
+        for key in ("need_kwh", "max_bid_kwh"):
+            most_kwh = getattr(self, key)
+            if most_kwh is not None and most_kwh < self.min_bid_kwh:
+                raise ValueError(f"{key} = {most_kwh:g} is less than min_bid_kwh = {self.min_bid_kwh:g}: no bid fits")
+        return self
+
 
 class Value(_Table):
     """What a kWh is worth."""
@@ -134,6 +145,11 @@ class Value(_Table):
     private_spread_c: float = Field(default=0.0, ge=0, le=1e4)
     """Standard deviation of what a kWh is worth to this buyer alone, c/kWh, drawn anew each forecast step."""
 
+    @field_validator("forecast_file")
+    @classmethod
+    def _is_path(cls, value: str | None) -> str | None:
+        return _usable_path(value)
+
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if bool(self.forecast_c) == (self.forecast_file is not None):
@@ -145,7 +161,10 @@ class Value(_Table):
     def curve(self, directory: Path) -> Forecast:
         """Return the forecast. Raises ForecastError."""
         if self.forecast_file is not None:
-            return Forecast.from_file(directory / self.forecast_file)
+            path = directory / self.forecast_file
+            if path.exists() and not (path.is_file() or path.is_dir()):
+                raise ForecastError(f"cannot read {path}: not a regular file")
+            return Forecast.from_file(path)
         return Forecast.day(
             [None if math.isnan(value) else value for value in self.forecast_c],
             step_ms=None if self.forecast_step_s is None else round(self.forecast_step_s * 1_000),
@@ -185,6 +204,18 @@ class AggregatorConfig(_Table):
     """How to bid."""
     directory: Path = Field(default=Path(), exclude=True)
 
+    @field_validator("name")
+    @classmethod
+    def _is_name(cls, value: str) -> str:
+        if not value.isprintable() or value != value.strip():
+            raise ValueError(f"{_shown(value)}: a name has no control characters, and no spaces at its ends")
+        return value
+
+    @field_validator("root_file", "status_file")
+    @classmethod
+    def _is_path(cls, value: str | None) -> str | None:
+        return _usable_path(value)
+
     @model_validator(mode="after")
     def _identity(self) -> Self:
         if self.network.peers == "signed" and self.root_file is None:
@@ -206,14 +237,20 @@ class AggregatorConfig(_Table):
 def load_config(path: Path) -> AggregatorConfig:
     """Read and check a configuration file. Raises ConfigError."""
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            data = file.read(FILE_BYTES_MAX + 1)
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise ConfigError(str(path), line, "", "is not UTF-8 text") from error
     except (OSError, ValueError) as error:
         raise ConfigError(str(path), 0, "", _why_unreadable(error)) from error
+    if len(data) > FILE_BYTES_MAX:
+        raise ConfigError(str(path), 0, "", f"is too large; allowed: at most {FILE_BYTES_MAX} bytes")
     try:
         tables = tomllib.loads(text)
+    except RecursionError as error:
+        raise ConfigError(str(path), 0, "", "is not TOML: nested too deeply") from error
     except tomllib.TOMLDecodeError as error:
         place = re.search(r"at line (\d+)", str(error))
         raise ConfigError(str(path), int(place[1]) if place else 0, "", f"is not TOML: {error}") from error
@@ -268,6 +305,13 @@ def _is_host(host: str) -> bool:
             return False
         return len(name) <= _NAME_CHARS_MAX and _NAME.fullmatch(name) is not None
     return True
+
+
+def _usable_path(value: str | None) -> str | None:
+    """Return a path as it is. Raises ValueError."""
+    if value is not None and not (0 < len(value) <= _PATH_CHARS_MAX and value.isprintable()):
+        raise ValueError(f"{_shown(value)} is not a path: 1 to {_PATH_CHARS_MAX} characters, no control characters")
+    return value
 
 
 def _is_replaceable(path: Path) -> bool:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-from aggregator.config import AggregatorConfig, is_loopback, load_config, parse_endpoint
+from aggregator.config import FILE_BYTES_MAX, AggregatorConfig, is_loopback, load_config, parse_endpoint
 from aggregator.config_lines import line_of
 from aggregator.errors import ConfigError
 from etp.discovery import Endpoint
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 GOOD = """\
 name = "north"
@@ -84,6 +81,26 @@ def test_a_forecast_file_is_read_beside_the_configuration(tmp_path: Path) -> Non
         ("seed = 7", "directory = 7", 2, "directory: allowed: name"),
         ("seed = 7", "seed = 7.5", 2, "seed: input should be a valid integer"),
         ("seed = 7", "seed = ", 2, "is not TOML"),
+        ("seed = 7", f"seed = {'[' * 20_000}", 0, "is not TOML: nested too deeply"),
+        ('"north"', '"no\\nrth"', 1, "name: 'no\\nrth': a name has no control characters"),
+        ('"north"', '" "', 1, "name: ' ': a name has no control characters, and no spaces at its ends"),
+        ("seed = 7", 'status_file = ""', 2, "status_file: '' is not a path"),
+        ("seed = 7", 'status_file = "a\\u0000b"', 2, "status_file: 'a\\x00b' is not a path"),
+        ("seed = 7", 'root_file = "a\\u0000b"', 2, "root_file: 'a\\x00b' is not a path"),
+        ("need_kwh = 10", "need_kwh = 0.05", 6, "buy: need_kwh = 0.05 is less than min_bid_kwh = 0.1: no bid fits"),
+        ("need_kwh = 10", "max_bid_kwh = 1\nmin_bid_kwh = 2", 6, "max_bid_kwh = 1 is less than min_bid_kwh = 2"),
+        (
+            "forecast_c = [12.0, nan, -3]",
+            'forecast_file = "/dev/zero"',
+            10,
+            "cannot read /dev/zero: not a regular file",
+        ),
+        (
+            "forecast_c = [12.0, nan, -3]",
+            'forecast_file = "a\\u0000b"',
+            10,
+            "value.forecast_file: 'a\\x00b' is not a path",
+        ),
         ('peers = "open"', 'peers = "maybe"', 4, "network.peers: input should be 'open' or 'signed'"),
         ('peers = "open"', "", 3, "network: trusted_peers is required"),
         ('peers = "open"', 'peers = "signed"\ntrusted_peers = "any"', 0, "root_file is required"),
@@ -127,11 +144,18 @@ def test_a_wrong_file_gets_one_line_with_file_line_key_and_what_is_allowed(
     assert "\n" not in text
 
 
+def test_a_file_from_another_system_means_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "buyer.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode())
+    assert load_config(path).name == "north"
+
+
 def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     for path, says in (
         (tmp_path / "none.toml", "there is no such file; deploy/examples/aggregator.toml is one to start from"),
         (tmp_path, "cannot be read (Is a directory)"),
         (tmp_path / "a\0b", "cannot be read (embedded null byte)"),
+        (Path("/dev/zero"), f"is too large; allowed: at most {FILE_BYTES_MAX} bytes"),
     ):
         with pytest.raises(ConfigError) as caught:
             load_config(path)
