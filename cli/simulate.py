@@ -12,6 +12,8 @@ from typing import Annotated
 
 import typer
 
+from cli.endings import leave_in_order
+
 app = typer.Typer(add_completion=False)
 
 
@@ -26,6 +28,7 @@ def simulate(
 
     A failure prints its seed and the last events; the same seed and hours replay it.
     """
+    leave_in_order()
     import structlog
 
     from simulation.world import Failure, Options, run

@@ -101,7 +101,7 @@ def _competition(total: Mapping[str, Any]) -> list[str]:
     lines = [
         (
             f"{counted(total.get('lots'), 'lot')}, {total.get('lots_with_competition')} with competition, "
-            f"{_figure(total.get('average_distinct_bidders'))} bidders a lot, "
+            f"{_bidders(total.get('average_distinct_bidders'))} a lot on average, "
             f"sold {_percent(total.get('success_rate'))}; "
             f"{counted(total.get('trades'), 'trade')}, {_unit(total.get('delivered_wh'), 1_000, 'kWh', 1)} delivered, "
             f"average price {price(total.get('average_price_e4'))}"
@@ -117,6 +117,10 @@ def _competition(total: Mapping[str, Any]) -> list[str]:
                 f"best {price(gains.get('best_improvement_e4'))}"
             )
     return lines
+
+
+def _bidders(average: float | None) -> str:
+    return f"{_figure(average)} {'bidder' if average == 1 else 'bidders'}"
 
 
 def _answers(metrics: Mapping[str, Any]) -> list[str]:

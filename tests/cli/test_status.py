@@ -105,6 +105,7 @@ def test_people_see_batteries_lots_deliveries_and_figures() -> None:
     assert "no contact" in barn
     assert "none" in barn
     assert "no alarms" in text
+    assert " 3 bidders a lot on average, " in text
     assert "\nsince start:\n  1 lot, 1 with competition" in text
     assert "several bidders: 1 trade, above reserve 5.00 c (20 %) on average, best 5.00 c" in text
     assert "0 of 0 frames unanswered (0.0 %, target < 1.0 %)" in text
@@ -246,6 +247,24 @@ async def test_following_prints_events_until_interrupted(hub: EventHub, tmp_path
     process.send_signal(signal.SIGINT)
     _, err = await asyncio.wait_for(process.communicate(), 30)
     assert (process.returncode, err) == (0, b"")
+
+
+@pytest.mark.parametrize("options", [[], ["--json"], ["--follow"]])
+async def test_an_output_that_fails_is_one_line(hub: EventHub, tmp_path: Path, options: list[str]) -> None:
+    command = '"$0" -c "from cli.main import main; main()" status "$@"'
+    for redirect, returncode, says in (
+        ("> /dev/full", 1, "wattbid status: standard output: No space left on device\n"),
+        (">&-", 1, "wattbid status: standard output: Bad file descriptor\n"),
+        ("| (exec <&-)", 128 + signal.SIGPIPE, ""),
+    ):
+        process = await asyncio.create_subprocess_exec(
+            *("/bin/bash", "-c", f"set -o pipefail; {command} {redirect}", sys.executable),
+            *("--socket", str(tmp_path / "data" / "control.sock"), *options),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        _, err = await asyncio.wait_for(process.communicate(), 30)
+        assert (process.returncode, err.decode()) == (returncode, says)
 
 
 async def test_without_an_agent_one_line_says_so(tmp_path: Path) -> None:
