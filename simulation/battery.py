@@ -7,8 +7,9 @@ what one process of the agent holds; it polls, commands, and sees what the line 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from drivers.device import BatteryInfo, BatteryState, CommandResult, TakeOver, Value
 from drivers.errors import EchoFailed, LinkLost
@@ -26,6 +27,8 @@ _TIMEOUT_S: Final = 1.0
 _STATE_AGE_MS: Final = 2_500
 _SEEN_MS: Final = 13_000
 """What the battery does by itself must last so long to be known: the last setpoint dies away, then a reading comes."""
+_READINGS_MAX: Final = 1_200
+"""20 minutes of polls: no journal here is out of order for longer."""
 
 
 @dataclass(slots=True)
@@ -37,6 +40,14 @@ class Troubles:
     deaf: bool = False
     """It acknowledges setpoints and does not follow them."""
     hot: bool = False
+
+
+class Reading(NamedTuple):
+    """What was true when the battery was read: what had left it for buyers, and for its house."""
+
+    at_ms: int
+    sold_wh: float
+    own_wh: float
 
 
 class Device:
@@ -62,15 +73,21 @@ class Device:
         self._soc_bias_permille = soc_bias_permille
         self.own_discharged_wh = 0.0
         """What it has discharged of its own accord, and would have without anybody who commands it."""
-        self.sold_at_reading_wh: float
-        """What had left it for buyers when it was last read."""
+        self.readings: deque[Reading] = deque(maxlen=_READINGS_MAX)
+        """When it was read, the newest last; a process that dies does not take them along."""
+        self.met: Reading | None = None
+        """The first of the process that reads it now; None until there is one."""
+        self.let_go_at_ms = 0
+        """When it last became its own master again."""
         self.silent_at_ms = 0
         """When its line last was, or ceased to be, silent."""
         self._own_since_ms = 0
+        self._seen_own_ms: int | None = 0
+        """Since when it can be known to be its own master: the release, or the first look after its revert timer."""
         self._baseline_w = 0.0
         self._reverts_at_ms = 0
         self._at_ms = 0
-        self.sold_at_reading_wh = self.sold_wh
+        self._note()
 
     @property
     def discharged_wh(self) -> int:
@@ -94,13 +111,27 @@ class Device:
             self._step_to(self._reverts_at_ms)
             self.reverts += 1
             self.let_go(self._reverts_at_ms)
+            self._seen_own_ms = None
+        known_at_ms = self._own_since_ms + _SEEN_MS
+        if not self.held and self._at_ms < known_at_ms < now_ms:
+            self._step_to(known_at_ms)
         self._step_to(now_ms)
+
+    def read(self, now_ms: int, *, is_first: bool) -> None:
+        """Somebody reads it, for the first time in his life or again."""
+        self.advance(now_ms)
+        self._note()
+        if self._seen_own_ms is None:
+            self._seen_own_ms = now_ms
+        if is_first:
+            self.met = self.readings[-1]
 
     def hold(self, power_w: int, now_ms: int) -> None:
         """Follow a setpoint until the revert timer ends."""
         self.advance(now_ms)
         if not self.held:
-            self._baseline_w = self._own_w()
+            seen = self._seen_own_ms is not None and now_ms - self._seen_own_ms >= _SEEN_MS
+            self._baseline_w = self._own_w() if seen else 0.0
         self.held = True
         self._reverts_at_ms = now_ms + DEAD_MAN_MS
         self.model.target_w = 0.0 if self.troubles.deaf else float(power_w)
@@ -114,7 +145,8 @@ class Device:
     def let_go(self, now_ms: int) -> None:
         """Be its own master again."""
         if self.held:
-            self._own_since_ms = now_ms
+            self._own_since_ms = self.let_go_at_ms = now_ms
+        self._seen_own_ms = now_ms
         self.held = False
         self.model.target_w = None
 
@@ -123,6 +155,9 @@ class Device:
         self.advance(now_ms)
         self.model.own_power_w = float(own_power_w)
         self._own_since_ms = now_ms
+
+    def _note(self) -> None:
+        self.readings.append(Reading(self._at_ms, self.sold_wh, self.own_discharged_wh))
 
     def _own_w(self) -> float:
         """Return what it is known to discharge by itself, while it is its own master."""
@@ -230,9 +265,8 @@ class DeviceLink:
 
     def _read(self) -> None:
         device, model, now_ms = self._device, self._device.model, _now_ms()
-        device.advance(now_ms)
+        device.read(now_ms, is_first=self.info is None)
         self.info = self.info or _info_of(device)
-        device.sold_at_reading_wh = device.sold_wh
         limits = model.limits()
         self._state = BatteryState(
             soc_permille=Value(device.soc_permille, now_ms),

@@ -2,14 +2,23 @@
 
 An account of a battery is open as long as any of its trades is, crashes included; it begins with the last reading
 before the first of them, because no meter can begin later. When it is closed, what was left over is forgotten: energy
-that one trade was not billed for cannot pay for what another was billed too much. Where a process died meanwhile the
-house's own use counts too: it may have begun while nobody metered, and the counter tells only the sum.
+that one trade was not billed for cannot pay for what another was billed too much.
+
+Where a process died meanwhile, the next one has two readings of the counter: the one on record with the trade, and its
+own first. What left in between nobody metered. Of what the counter moved there the house's own use may be billed, but
+only what it had not already drawn before the take-over (that is on record too), and no more than makes up what the
+open trades' power can have given until the revert timer let the battery go. Where nobody has commanded the battery
+since the reading on record, nothing is allowed for: the buyers got nothing, and everybody could know.
+
+So the bound on a bill is: what left for buyers, the above for every gap, one step of the counter and 1 Wh. What a
+battery begins to draw by itself counts as left for buyers until it can be known (`Device`).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from simulation.battery import DEAD_MAN_MS
 from simulation.invariants import Breach
 
 if TYPE_CHECKING:
@@ -17,7 +26,20 @@ if TYPE_CHECKING:
 
     from agent.books_types import Books
     from agent.records import TradeKey
-    from simulation.battery import Device
+    from simulation.battery import Device, Reading
+
+SERVED_MS: Final = 5_000 + DEAD_MAN_MS + 1_000
+"""How long buyers can have been served since the counter on record: until the next one was due, then the revert timer
+and the ramp."""
+MS_PER_H: Final = 3_600_000
+
+
+class _Gap(NamedTuple):
+    """What the books left open when a process began: the reading on record, and what could be known since."""
+
+    since: Reading
+    power_w: int
+    baseline_w: int
 
 
 class _Account:
@@ -27,27 +49,39 @@ class _Account:
         self.open_wh: dict[TradeKey, int] = {}
         """Trade -> what it had got before this account was opened."""
         self.from_wh = 0.0
-        self.counter_from_wh = 0.0
         self.billed_wh = 0
-        self.was_interrupted = False
-        """A process died while it was open: what the house began to take meanwhile nobody could tell from the trade."""
+        self.unsaved_wh: dict[TradeKey, int] = {}
+        """What was billed by a process whose disk had failed; the next one bills it anew."""
+        self.unmetered_wh = 0.0
+        """What its house drew in gaps and nobody could tell from the trades."""
+        self.gap: _Gap | None = None
+        """The gap before this process; None once its first reading has closed it."""
 
 
 class Billing:
     """The accounts of some batteries."""
 
     def __init__(self, devices: Mapping[str, Device], now_ms: Callable[[], int]) -> None:
+        self.unmetered_wh = dict.fromkeys(devices, 0.0)
+        """What each battery's house drew in all gaps and nobody could tell from trades."""
         self._devices = devices
         self._now_ms = now_ms
         self._accounts = {name: _Account() for name in devices}
 
-    def booted(self, battery: str, books: Books, ends: Mapping[TradeKey, dict[str, Any]]) -> None:
-        """A process starts on these books: what they owe will be delivered, what has ended (`ends`) is billed."""
-        for key in [key for key in self._accounts[battery].open_wh if key not in books.trades]:
+    def booted(self, battery: str, books: Books, ends: Mapping[TradeKey, dict[str, Any]], *, now_wall_ms: int) -> None:
+        """A process starts on these books: what they owe will be delivered, what has ended (`ends`) is billed.
+
+        Raises Breach when what has ended was billed too much.
+        """
+        account = self._accounts[battery]
+        account.unsaved_wh.clear()
+        self._close_gap(battery)
+        for key in [key for key in account.open_wh if key not in books.trades]:
             self._end(battery, key, ends[key])
         for key, trade in books.trades.items():
-            self._accounts[battery].was_interrupted = bool(self._accounts[battery].open_wh)
             self._begin(battery, key, trade.delivered_wh)
+        account.gap = self._gap(battery, books, now_wall_ms)
+        self._devices[battery].met = None
 
     def heard(self, event: str, fields: dict[str, Any]) -> None:
         """Take an event of the gateway. Raises Breach when more was billed than flowed."""
@@ -57,25 +91,67 @@ class Billing:
             case "delivery_ended":
                 self._end(fields["battery"], (fields["peer"], fields["bid_id"]), fields)
 
+    def heard_unsaved(self, fields: dict[str, Any]) -> None:
+        """Take an end that its buyer is told of although the disk has failed. Raises Breach as `heard` does."""
+        account, key = self._accounts[fields["battery"]], (fields["peer"], fields["bid_id"])
+        account.unsaved_wh[key] = fields["delivered_wh"] - account.open_wh.get(key, 0)
+        self._check(fields["battery"])
+
     def _begin(self, battery: str, key: TradeKey, had_wh: int) -> None:
         account = self._accounts[battery]
         if not account.open_wh:
-            device = self._devices[battery]
-            account.from_wh = device.sold_at_reading_wh
-            account.counter_from_wh = device.model.counters.ac_discharged_wh
+            account.from_wh = self._devices[battery].readings[-1].sold_wh
             account.billed_wh = 0
-            account.was_interrupted = False
+            account.unsaved_wh.clear()
+            account.unmetered_wh = 0.0
+            account.gap = None
         account.open_wh.setdefault(key, had_wh)
 
     def _end(self, battery: str, key: TradeKey, fields: dict[str, Any]) -> None:
         account = self._accounts[battery]
-        billed_wh = fields["delivered_wh"]
-        account.billed_wh += billed_wh - account.open_wh.pop(key, 0)
-        device = self._devices[battery]
+        account.billed_wh += fields["delivered_wh"] - account.open_wh.pop(key, 0)
+        self._check(battery)
+
+    def _check(self, battery: str) -> None:
+        account, device = self._accounts[battery], self._devices[battery]
+        self._close_gap(battery)
         device.advance(self._now_ms())
+        billed_wh = account.billed_wh + sum(account.unsaved_wh.values())
         flowed_wh = device.sold_wh - account.from_wh
-        if account.was_interrupted:
-            flowed_wh = max(flowed_wh, device.model.counters.ac_discharged_wh - account.counter_from_wh)
-        if account.billed_wh > flowed_wh + device.counter_step_wh + 1:
-            what = f"{battery}: {account.billed_wh} Wh billed, {flowed_wh:.1f} Wh flowed for buyers"
-            raise Breach("payouts equal receipts", what)
+        if billed_wh > flowed_wh + account.unmetered_wh + device.counter_step_wh + 1:
+            what = f"{billed_wh} Wh billed, {flowed_wh:.1f} Wh flowed for buyers, {account.unmetered_wh:.1f} unmetered"
+            raise Breach("payouts equal receipts", f"{battery}: {what}")
+
+    def _gap(self, battery: str, books: Books, now_wall_ms: int) -> _Gap | None:
+        """Return the gap that a process begins with, None when nobody has been served since any counter on record."""
+        device, off_ms = self._devices[battery], now_wall_ms - self._now_ms()
+        served: list[tuple[Reading, int]] = []
+        for trade in books.trades.values():
+            if trade.counter_wall_ms is None:
+                continue
+            read_by_ms = trade.counter_wall_ms - off_ms
+            since = next((each for each in reversed(device.readings) if each.at_ms <= read_by_ms), device.readings[0])
+            if device.held or device.let_go_at_ms > since.at_ms:
+                served.append((since, trade.deal.power_w))
+        if not served:
+            return None
+        return _Gap(
+            since=min(since for since, _ in served),
+            power_w=sum(power_w for _, power_w in served),
+            baseline_w=int(books.take_over.body["baseline_w"]) if books.take_over else 0,
+        )
+
+    def _close_gap(self, battery: str) -> None:
+        """Allow for a gap once a process has read the battery after it."""
+        account, device = self._accounts[battery], self._devices[battery]
+        gap, met = account.gap, device.met
+        if gap is None or met is None:
+            return
+        account.gap = None
+        lapse = device.model.config.time_lapse
+        known_wh = gap.baseline_w * (met.at_ms - gap.since.at_ms) * lapse / MS_PER_H
+        given_wh = gap.power_w * SERVED_MS * lapse / MS_PER_H
+        sold_wh = met.sold_wh - gap.since.sold_wh
+        unmetered_wh = max(0.0, min(met.own_wh - gap.since.own_wh - known_wh, given_wh - sold_wh))
+        account.unmetered_wh += unmetered_wh
+        self.unmetered_wh[battery] += unmetered_wh

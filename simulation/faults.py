@@ -28,20 +28,16 @@ class Fault:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultRates:
-    """Faults an hour by kind, and the chance that a gateway dies between an Accept and its Confirm.
-
-    `house`, `disk_full` and `commit_then_error` are drawn only on demand: the accounts that judge them over a crash do
-    not yet tell a wrong bill from energy that nobody could meter.
-    """
+    """Faults an hour by kind, and the chance that a gateway dies between an Accept and its Confirm."""
 
     silent: float = 1.5
     fault: float = 1.0
     hot: float = 0.5
     deaf: float = 0.5
-    house: float = 0.0
+    house: float = 0.5
     disk_stall: float = 1.0
-    disk_full: float = 0.0
-    commit_then_error: float = 0.0
+    disk_full: float = 0.2
+    commit_then_error: float = 0.2
     reset: float = 6.0
     weather: float = 1.0
     gateway_crash: float = 0.5

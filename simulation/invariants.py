@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,7 +28,7 @@ _FLOW_SLACK_MS: Final = 3_000
 """A reading and a progress figure may be this old; the energy of that time is not known to either side."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False)
 class Breach(Exception):  # noqa: N818 - it is what happened
     """An invariant that does not hold: which, and what was seen."""
 
@@ -140,10 +141,13 @@ def check_survival(records: Sequence[Record], acknowledged: Iterable[tuple[str, 
             raise Breach("a confirmed trade survives any crash", f"bid {key[1]} of {key[0]} at {battery} is gone")
 
 
-def check_end(records: Sequence[Record], sold_wh: Mapping[str, float], told_wh: Mapping[str, int]) -> None:
+def check_end(
+    records: Sequence[Record], sold_wh: Mapping[str, float], told: Counter[tuple[str, TradeKey, int]]
+) -> None:
     """When everybody has gone quiet: every award ended, every trade too, and nothing was billed that did not flow.
 
-    `sold_wh` is what left each battery less what its owner's house took, `told_wh` what its buyers were told.
+    `sold_wh` is what left each battery less what its owner's house took (but for what nobody could meter), `told` the
+    ends that buyers were told of.
     """
     for name, books in books_of(records).items():
         if books.awards:
@@ -154,12 +158,18 @@ def check_end(records: Sequence[Record], sold_wh: Mapping[str, float], told_wh: 
             raise Breach("a battery is released when nobody buys", f"{name} is still taken over")
         if books.contradictions:
             raise Breach("the journal never contradicts itself", books.contradictions[0])
+    ends: Counter[tuple[str, TradeKey, int]] = Counter()
+    for record in records:
+        if record.kind == Kind.DELIVERY_ENDED:
+            body = record.body
+            ends[record.battery, (body["peer"], body["bid_id"]), body["delivered_wh"]] += 1
     for name, flowed_wh in sold_wh.items():
-        billed = [r.body["delivered_wh"] for r in records if r.battery == name and r.kind == Kind.DELIVERY_ENDED]
-        if sum(billed) > flowed_wh + 1:
-            raise Breach("payouts equal receipts", f"{name}: {sum(billed)} Wh billed, {flowed_wh:.1f} Wh for buyers")
-        if told_wh.get(name, 0) > sum(billed):
-            raise Breach("what a buyer is told is on disk", f"{name}: {told_wh[name]} Wh told, {sum(billed)} on disk")
+        billed_wh = sum(wh * times for (battery, _, wh), times in ends.items() if battery == name)
+        if billed_wh > flowed_wh + 1:
+            raise Breach("payouts equal receipts", f"{name}: {billed_wh} Wh billed, {flowed_wh:.1f} Wh for buyers")
+    for (name, (peer, bid_id), delivered_wh), times in (told - ends).items():
+        what = f"bid {bid_id} of {peer} at {name} was told {delivered_wh} Wh, {times} x more often than it ended"
+        raise Breach("what a buyer is told is on disk", what)
 
 
 def usable(front: Storefront, device: Device) -> int:

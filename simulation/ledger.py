@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from simulation.invariants import Breach
@@ -24,8 +25,8 @@ class Ledger:
         self._ended: set[Name] = set()
         self.confirmed: dict[Name, int] = {}
         """The agreed energy of every trade that its buyer was told exists."""
-        self.billed_wh: dict[str, int] = {}
-        """What each battery told the buyers of its trades that they got, all in all."""
+        self.told: Counter[tuple[str, TradeKey, int]] = Counter()
+        """The ends that buyers were told of: battery, trade, what it got."""
 
     @property
     def lots(self) -> dict[tuple[str, int], int]:
@@ -96,7 +97,7 @@ class Ledger:
             raise Breach("a trade ends once", f"bid {name} was told to have ended before")
         self._ended.add(name)
         self._trades.pop(name, None)
-        self.billed_wh[name[0]] = self.billed_wh.get(name[0], 0) + delivered_wh
+        self.told[*name, delivered_wh] += 1
 
     def _confirmed(self, name: Name, fields: dict[str, Any]) -> None:
         self._awards.pop(name, None)

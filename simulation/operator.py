@@ -96,7 +96,8 @@ class Operator:
             books = on_disk.get(battery, Books(battery=battery))
             ended = (r.body for r in records if r.kind == Kind.DELIVERY_ENDED and r.battery == battery)
             self._ledger.booted(battery, books)
-            self._billing.booted(battery, books, {(body["peer"], body["bid_id"]): body for body in ended})
+            ends = {(body["peer"], body["bid_id"]): body for body in ended}
+            self._billing.booted(battery, books, ends, now_wall_ms=self._host.wall_ms())
 
     def _after_boot(self) -> None:
         gateway = self._host.gateway

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from agent.journal_errors import JournalClosed
 from drivers.sim.physics import BatteryConfig, BatteryModel
 from simulation import invariants
 from simulation.battery import Device
@@ -94,7 +95,7 @@ class World:
     def __init__(self, options: Options) -> None:
         self.options = options
         self.loop = VirtualLoop()
-        self.trace = Trace()
+        self.trace = Trace(str(options.directory))
         self._rng = random.Random(options.seed)
         self.network = Network(self.loop, random.Random(self._rng.random()), _GOOD_WEATHER)
         self.loop.network = self.network
@@ -153,8 +154,11 @@ class World:
         records = self.gateway.records()
         invariants.check_lots(records, self._ledger.lots)
         invariants.check_survival(records, self._ledger.confirmed)
-        sold = {name: device.sold_wh - self._sold_wh[name] for name, device in self.devices.items()}
-        invariants.check_end(records, sold, self._ledger.billed_wh)
+        flowed = {
+            name: device.sold_wh - self._sold_wh[name] + self._billing.unmetered_wh[name]
+            for name, device in self.devices.items()
+        }
+        invariants.check_end(records, flowed, self._ledger.told)
 
     def _begin(self, fault: Fault) -> None:
         self.counts["faults"] += 1
@@ -255,7 +259,9 @@ class World:
         gateway = self.gateway.gateway
         if gateway is None:
             return
-        if name == "delivery_ended" and gateway.journal.failed is not None:
+        failed = gateway.journal.failed
+        if name == "delivery_ended" and failed is not None and not isinstance(failed, JournalClosed):
+            self._billing.heard_unsaved(fields)
             return  # the buyer is told although the disk may not have it: the next start goes by the disk
         self._ledger.heard(name, fields)
         self._billing.heard(name, fields)

@@ -62,7 +62,7 @@ def caught(tmp_path: Path, *, market: Market = MARKET, **rates: float) -> str:
 
 def test_an_engine_that_is_not_broken_is_not_caught(tmp_path: Path) -> None:
     """The scenes below, with everything that goes wrong in any of them, and nothing broken."""
-    rates = faults(disk_stall=60, gateway_crash=6, graceful_stop=20, house=30)
+    rates = faults(disk_stall=60, disk_full=6, commit_then_error=6, gateway_crash=60, graceful_stop=20, house=60)
     assert outcome(tmp_path, seed=1, rates=rates) == ""
 
 
