@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agent.journal_errors import KEEP_AND_RESTORE, JournalBusy, JournalCorrupt, JournalError, journal_error
 from agent.journal_schema import bring_up_to_date
-from agent.records import PASSING, Record
+from agent.records import OFFERED, PASSING, Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -39,10 +39,7 @@ _PORTION: Final = (
     "SELECT max(seq), count(*) FROM (SELECT seq FROM records WHERE seq < ? AND seq NOT IN ({spared}) "
     "ORDER BY seq LIMIT ?)"
 )
-_ARCHIVE: Final = (
-    "INSERT INTO archive SELECT * FROM records WHERE seq <= ? "  # noqa: S608 - marks for values only
-    f"AND kind NOT IN ({', '.join('?' * len(PASSING))})"
-)
+_ARCHIVE: Final = "INSERT INTO archive SELECT * FROM records WHERE seq <= ? AND kind NOT IN ({kinds})"
 _PRUNE: Final = "DELETE FROM records WHERE seq <= ? AND seq NOT IN ({spared})"
 _TRIM: Final = (
     "DELETE FROM archive WHERE at_ms < ? "
@@ -129,16 +126,18 @@ class JournalFile:
     def prune(self, portion: Portion) -> int:
         """Take a portion of the oldest records, the audit trail into the archive; return where the rest begins.
 
-        Of a file that is half full the oldest of the archive goes too, if it is old enough. The room that records took
+        Of a file that is half full the oldest of the archive goes too, if it is old enough, and what was only offered
+        is not archived. The room that records took
         is used again; the file does not shrink. Raises sqlite3.Error; then all is as it was.
         """
         below, spared, archived_before_ms, rows = portion
         is_half_full = self.used_permille() >= _TRIM_FROM_PERMILLE
+        passing = PASSING | OFFERED if is_half_full else PASSING
         marks = ", ".join("?" * len(spared))
         with self._transaction() as connection:
             last, count = connection.execute(_PORTION.format(spared=marks), (below, *spared, rows)).fetchone()
             if count:
-                connection.execute(_ARCHIVE, (last, *PASSING))
+                connection.execute(_ARCHIVE.format(kinds=", ".join("?" * len(passing))), (last, *passing))
                 connection.execute(_PRUNE.format(spared=marks), (last, *spared))
             if is_half_full:
                 connection.execute(_TRIM, (archived_before_ms, 2 * rows))

@@ -6,7 +6,9 @@ newest durable checkpoint on are never taken, and neither are the newest `whole_
 asks what happened last night the latter. A take-over in force keeps its own record besides the checkpoint.
 
 The audit trail is kept while it has room: once the file is half full, what is older than any claim or dispute about it
-may be goes, the oldest first. What is younger stays, and then the operator hears that the file gets full.
+may be goes, the oldest first, and awards are no longer kept beside the trades that they became, nor those that became
+none: else whoever makes many keys and confirms nothing could fill it. What is younger stays, and then the operator
+hears that the file gets full.
 """
 
 from __future__ import annotations

@@ -55,6 +55,8 @@ AUDIT_TRAIL: Final = frozenset(
 """What was promised, what became of it, and who intervened: kept for months at least (`agent.journal_upkeep` says how
 long). A checkpoint stands for every other kind."""
 PASSING: Final = frozenset(Kind) - AUDIT_TRAIL
+OFFERED: Final = frozenset({Kind.AWARD, Kind.VOID})
+"""The part of the audit trail that costs a buyer nothing and moves no money: a confirmed trade repeats its award."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

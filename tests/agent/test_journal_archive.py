@@ -92,3 +92,22 @@ async def test_what_is_young_stays_though_the_file_gets_full(tmp_path: Path) -> 
     assert told == [True]
     await journal.close()
     assert kept(path) == [day for day in range(1, most + 1) for _ in range(12)]
+
+
+async def test_awards_that_nobody_confirms_do_not_fill_the_journal(tmp_path: Path) -> None:
+    path, wall_ms = tmp_path / "journal.db", Calendar()
+    journal = opened(path, wall_ms)
+    journal.books()
+    told: list[bool] = []
+    journal.on_room = lambda nearly_full, _words: told.append(nearly_full)
+    await days(journal, wall_ms, 20, records_a_day=2)
+    void = records.void(peer="key:aa", bid_id=1, code=10, blame=True)
+    for _ in range(100):
+        for _ in range(20):
+            journal.append("home", Kind.AWARD, records.award(DEAL))
+            written = journal.append("home", Kind.VOID, void)[1]
+        await written
+    assert told == []
+    assert journal.used_permille < 600
+    await journal.close()
+    assert kept(path) == [day for day in range(1, 21) for _ in range(2)], "what nobody can make for nothing stays"
