@@ -82,7 +82,7 @@ class NetworkSection(Section):
         True, text="Announce the batteries and answer questions by multicast.", allowed=fields.TRUE_FALSE
     )
     group: Group = key("239.192.84.14", text="Multicast group.", allowed=fields.MULTICAST_ADDRESS)
-    group_port: int = key(4084, text="UDP port of the group; 0 = any.", ge=0, le=65_535)
+    group_port: int = key(4084, text="UDP port of the group; 0 = each battery's own port number.", ge=0, le=65_535)
     ttl: int = key(5, unit="hops", text="How far multicast datagrams travel.", ge=0, le=255)
     interface: Address | None = key(
         None,

@@ -31,6 +31,9 @@ means; `wattbid agent --site FILE` runs it. `deploy/examples/site.toml` is a fil
 - Paths are relative to the directory of the site file.
 - Port 0 means any free port; the ready line names the one it became. The fixed defaults are 4084 (first battery, TCP
   and UDP; 4085 for the second, and so on), 4084 for the multicast group, and 5020 for the Modbus device.
+- `wattbid check-site` also warns of what is allowed but surely not meant: a floor of 100 %, a share of 0 %, a device
+  that is the agent's own port, a reserve as high as the price cap, keys that nobody asks for.
+- Without `lab = true` nothing is sold yet, see [commands](commands.md#out-of-the-laboratory).
 
 This page is the agent's own description of the file: `python -m agent.config_reference > docs/site-file.md`.
 """
