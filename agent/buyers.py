@@ -34,6 +34,7 @@ class Buyer:
     need_wh: int = 0
     need_at_ms: int = 0
     has_bid: bool = False
+    has_returned: bool = False
     next_push_s: float = 0.0
 
 
@@ -64,7 +65,7 @@ class BuyerTable:
             if link.is_open:  # nobody would remove one whose link is over
                 self._buyers[link] = buyer
         buyer.peer = peer
-        buyer.has_bid = False
+        buyer.has_bid = buyer.has_returned = False
         buyer.key = buyer_key(peer=peer, remote=link.remote, device_id=device_id)
         return buyer
 

@@ -94,10 +94,16 @@ class Desk:
                 case MessageType.BID_CONFIRM:
                     self._confirm(link, received)
                 case MessageType.REGISTER:
-                    self._ports.returned(link)
-                    self._push(self.buyers.heard(link, received.peer, received.body.device_id))
+                    self._returned(link, self.buyers.heard(link, received.peer, received.body.device_id))
                 case MessageType.TERMINATE if received.extensions.receipt is None:
                     self._ports.stop(received.peer, received.body.message_id)
+
+    def _returned(self, link: Link, buyer: Buyer) -> None:
+        """Tell a buyer that registers what stands, and once a connection what ended while it was away."""
+        if not buyer.has_returned:
+            buyer.has_returned = True
+            self._ports.returned(link)
+        self._push(buyer)
 
     def accept_sent(self, link: Link, body: Body, at_ms: int) -> None:
         """The kernel has an Accept."""

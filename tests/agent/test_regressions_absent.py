@@ -167,3 +167,24 @@ def test_a_bid_id_used_again_after_an_end_that_nobody_answered_makes_a_trade(tmp
         assert again.of(MessageType.TERMINATE, since_ms=since_ms) == []
 
     lab.run(story())
+
+
+def test_ends_are_told_once_on_each_connection(tmp_path: Path) -> None:
+    """A buyer that registers over and over makes the battery sign nothing over and over."""
+    lab = Lab(tmp_path, signed=True)
+
+    async def story() -> None:
+        await lab.up()
+        buyer = await lab.buyer()
+        await buyer.buys(1, 12, 100)
+        buyer.lose_link()
+        await asyncio.sleep(TRADE_S)
+        for _ in range(2):
+            again = await lab.buyer()
+            for number in range(5):
+                await asyncio.sleep(0.1)
+                again.register(2_000 + number)
+            await asyncio.sleep(0.1)
+            assert [end.body.message_id for end in again.of(MessageType.TERMINATE)] == [1]
+
+    lab.run(story())
