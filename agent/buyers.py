@@ -13,6 +13,8 @@ import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from etp.io.sockets import site_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -92,7 +94,10 @@ class BuyerTable:
 
 
 def buyer_key(*, peer: str, remote: str, device_id: int) -> str:
-    """Name a buyer for reputation and limits (ETP section 2): signer, or address, or on loopback the connection."""
+    """Name a buyer for reputation and limits (ETP section 2): signer, or address, or on loopback the connection.
+
+    An IPv6 host chooses freely within its /64, so that counts as its address, as it does for connections.
+    """
     if peer.startswith("key:"):
         return peer
     host = remote.rsplit(":", 1)[0].strip("[]")
@@ -100,7 +105,7 @@ def buyer_key(*, peer: str, remote: str, device_id: int) -> str:
         loopback = ipaddress.ip_address(host).is_loopback
     except ValueError:
         loopback = False
-    return f"{peer}/{device_id:016x}" if loopback else f"addr:{host}"
+    return f"{peer}/{device_id:016x}" if loopback else f"addr:{site_of(host)}"
 
 
 class PushPacer:
