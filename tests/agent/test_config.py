@@ -139,7 +139,7 @@ def test_text_as_other_systems_write_it(tmp_path: Path) -> None:
 
 def test_files_that_are_no_text(tmp_path: Path) -> None:
     path = tmp_path / "site.toml"
-    with pytest.raises(SiteError, match="there is no such file; deploy/examples/site.toml"):
+    with pytest.raises(SiteError, match=r"there is no such file; deploy/examples/site\.toml"):
         load_site(path)
     with pytest.raises(SiteError, match=r"cannot be read \(Is a directory"):
         load_site(tmp_path)
