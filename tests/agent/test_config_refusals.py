@@ -58,7 +58,7 @@ def refused(text: str) -> str:
         (f"{LAB}{BATTERY}rule = 'dutch'", ':7: battery #1 rule: "dutch" is not allowed; allowed: "standing_bid",'),
         (f"{LAB}{BATTERY}driver = 'modbus'", ':7: battery #1 driver: "modbus" is not allowed; allowed: "sunspec"'),
         (f"{LAB}{BATTERY}address = 'x'", ':7: battery #1 address: "x" is not an endpoint; allowed: "host:port"'),
-        (f"{LAB}{BATTERY}address = '{'a' * 64}:502'", 'is not an endpoint; allowed: "host:port"'),
+        (f"{LAB}{BATTERY}address = '{'a' * 64}:502'", f':7: battery #1 address: "{"a" * 60}" is not an endpoint'),
         (f"{LAB}{BATTERY}address = 'a..b:502'", ':7: battery #1 address: "a..b:502" is not an endpoint'),
         (f"{LAB}{BATTERY}address = '127.0.0.1:0'", ":7: battery #1 address:"),
         (f"{LAB}{BATTERY}address = '127.0.0.1:99999999999'", ":7: battery #1 address:"),
