@@ -155,7 +155,7 @@ async def test_a_silent_device_goes_stale_by_a_timer_and_comes_back() -> None:
         device.behave = silent
         lost = await until(battery, lambda state: not state.connected and state.power_w is None)
         assert (lost.ready, lost.fault, lost.grid_ok, lost.soc_permille) == (None, None, None, None)
-        assert any(not state.connected for state in seen)
+        await until(battery, lambda _: any(not state.connected for state in seen))
         device.behave = device.honest
         await until(battery, ready)
         assert battery.line.timeouts >= 1
