@@ -195,7 +195,8 @@ class AwardBook:
         if not opened.advance(Happening.CONFIRM):
             return None
         opened.link = link
-        opened.confirmed_at_ms = received.cause_ms
+        # A Confirm counts from when the loop could first have read it, which may seem to be before its Accept had left.
+        opened.confirmed_at_ms = max(received.cause_ms, opened.deal.awarded_at_ms)
         record = records.confirmed(opened.deal, award_seq=opened.seq, confirmed_at_ms=opened.confirmed_at_ms)
         try:
             seq, written = self._journal.append(self._battery, Kind.CONFIRMED, record)
