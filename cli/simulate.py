@@ -26,15 +26,19 @@ def simulate(
 ) -> None:
     """Run the production agent and buyers in virtual time; exit status 1 when an invariant broke.
 
-    A failure prints its seed and the last events; the same seed and hours replay it.
+    A failure prints its seed and the last events; the same seed and hours replay it. From one hour on too few awards or
+    faults are a failure too, and over all seeds too few crashes between an award and its confirmation.
     """
     leave_in_order()
     import structlog
 
+    from simulation.enough import check_crashes
+    from simulation.invariants import Breach
     from simulation.world import Failure, Options, run
 
     # Faults are the point here: what they make the production code warn of stands in the trace, not on the screen.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    shown: list[tuple[float, int]] = []
     for number in range(seed, seed + seeds):
         with tempfile.TemporaryDirectory(prefix="wattbid-simulate-", dir=_fast_directory()) as directory:
             try:
@@ -44,9 +48,15 @@ def simulate(
                 print(f"wattbid simulate: {failure}", file=sys.stderr)
                 print(f"replay: wattbid simulate --seed {number} --hours {hours:g}", file=sys.stderr)
                 raise typer.Exit(1) from failure
+        shown.append((summary.hours, summary.crashes_at_accept))
         figures = asdict(summary)
         text = json.dumps(figures) if as_json else " ".join(f"{key}={value}" for key, value in figures.items())
         print(text, flush=True)  # a reader that has gone ends this before the next seed
+    try:
+        check_crashes(shown)
+    except Breach as breach:
+        print(f"wattbid simulate: seeds {seed} to {seed + seeds - 1}: {breach}", file=sys.stderr)
+        raise typer.Exit(1) from breach
 
 
 def _fast_directory() -> str | None:

@@ -1,7 +1,8 @@
 """One world from one seed: gateways, buyers, bad links and disks; trades until the hours are over, then goes quiet.
 
 `run(options)` returns a `Summary` with the trace's hash; it raises `Failure` with seed, virtual time and the last
-events when an invariant does not hold or production code raises where nothing should.
+events when an invariant does not hold, when production code raises where nothing should, or when too little happened
+for the rest to mean anything (`enough`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from drivers.sim.physics import BatteryConfig, BatteryModel
 from simulation import invariants
 from simulation.battery import Device
 from simulation.billing import Billing
+from simulation.enough import ASKED, check_enough
 from simulation.faults import Fault, FaultRates, schedule
 from simulation.invariants import Breach, DeviceWatch
 from simulation.ledger import Ledger
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from simulation.enough import Least
     from simulation.scene import BuyerPart, Market
 
 _HOUR_S: Final = 3_600.0
@@ -61,13 +64,17 @@ class Failure(Exception):  # noqa: N818 - it is what a run ends with
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """A run: its seed and length, where its files go, how often what goes wrong, and its market (None = drawn)."""
+    """A run: its seed and length, where its files go, how often what goes wrong, and its market (None = drawn).
+
+    `least` is what it must show from one hour on.
+    """
 
     seed: int
     hours: float
     directory: Path
     rates: FaultRates = field(default_factory=FaultRates)
     market: Market | None = None
+    least: Least = ASKED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +130,7 @@ class World:
         try:
             self.loop.run_until_complete(self._live())
             self._raise_cause()
+            self._check_enough()
         except Exception as error:
             cause = self._cause or error
             raise Failure(self.options.seed, self.loop.time(), cause, self.trace.tail(30)) from error
@@ -298,6 +306,16 @@ class World:
     def _raise_cause(self) -> None:
         if self._cause is not None:
             raise self._cause
+
+    def _check_enough(self) -> None:
+        summary = self._summary()
+        check_enough(
+            self.options.least,
+            hours=summary.hours,
+            awards=summary.awards,
+            faults=summary.faults,
+            crashes_at_accept=summary.crashes_at_accept,
+        )
 
     def _unhandled(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """An exception that nobody took is a failure of the run."""

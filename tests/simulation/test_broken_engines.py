@@ -24,6 +24,7 @@ from etp import connection
 from etp.auction.lot import resized, sell
 from etp.timing import LIMIT_MS
 from simulation import world
+from simulation.enough import Least
 from simulation.faults import FaultRates
 from simulation.scene import DEVICES, Market, site_toml
 from simulation.world import Failure, Options, run
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SEEDS = range(1, 6)
+NOTHING_ASKED = Least(awards_per_h=0, faults_per_h=0)
 MARKET = Market(lot_kwh=0.5, rule="standing_bid", signed=False)
 
 
@@ -41,10 +43,12 @@ def faults(**rates: float) -> FaultRates:
     return FaultRates(**{**dict.fromkeys(FaultRates.__slots__, 0.0), **rates})
 
 
-def outcome(tmp_path: Path, *, seed: int, rates: FaultRates, market: Market = MARKET) -> str:
+def outcome(
+    tmp_path: Path, *, seed: int, rates: FaultRates, market: Market = MARKET, least: Least = NOTHING_ASKED
+) -> str:
     """Return what a run was caught at, "" when it ran to its end."""
     try:
-        run(Options(seed=seed, hours=1.0, directory=tmp_path, rates=rates, market=market))
+        run(Options(seed=seed, hours=1.0, directory=tmp_path, rates=rates, market=market, least=least))
     except Failure as failure:
         return str(failure) if failure.tail and failure.seed == seed else "a failure that nobody can replay"
     return ""
@@ -63,7 +67,19 @@ def caught(tmp_path: Path, *, market: Market = MARKET, **rates: float) -> str:
 def test_an_engine_that_is_not_broken_is_not_caught(tmp_path: Path) -> None:
     """The scenes below, with everything that goes wrong in any of them, and nothing broken."""
     rates = faults(disk_stall=60, disk_full=6, commit_then_error=6, gateway_crash=60, graceful_stop=20, house=60)
-    assert outcome(tmp_path, seed=1, rates=rates) == ""
+    summary = run(Options(seed=1, hours=1.0, directory=tmp_path, rates=rates, market=MARKET))
+    assert summary.awards >= 20
+    assert summary.trades >= 20
+    assert summary.faults >= 60
+
+
+def test_an_engine_that_never_offers_anything_is_caught(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(LotKeeper, "_open", lambda _self, _offer, _now_ms: None)
+    assert "enough is sold: 0 awards" in outcome(tmp_path, seed=1, rates=FaultRates(), least=Least())
+
+
+def test_a_world_in_which_nothing_goes_wrong_is_caught(tmp_path: Path) -> None:
+    assert "enough goes wrong: 0 faults" in outcome(tmp_path, seed=1, rates=faults(), least=Least())
 
 
 def test_an_engine_that_accepts_twice_is_caught(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
