@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 WATTBID = [sys.executable, "-c", "from cli.main import main; main()", "demo"]
 START_S = 60.0
-TIMED = {"metered_agrees_with_delivered", "setpoint_within_200_ms"}
-"""What a machine that is busy with other things may break: energy flows 60 times faster than the processor works."""
+TIMED = {"setpoint_within_200_ms"}
+"""What a machine that is busy with other things may break."""
 pytestmark = pytest.mark.slow
 
 
@@ -311,7 +311,9 @@ def test_an_output_that_fails_does_not_keep_the_demo_from_its_end(tmp_path: Path
         check=False,
         timeout=120,
     )
-    assert len(json.loads((tmp_path / "demo.json").read_text())["trades"]) == 1
+    report = json.loads((tmp_path / "demo.json").read_text())
+    assert len(report["trades"]) == 1
+    assert set(report["broken"]) <= TIMED
     assert "Traceback" not in done.stderr
     assert list(scratch.iterdir()) == []
     if "full" in redirect:
@@ -320,7 +322,7 @@ def test_an_output_that_fails_does_not_keep_the_demo_from_its_end(tmp_path: Path
             "wattbid demo: standard output: No space left on device",
         )
     else:
-        assert done.returncode == 128 + signal.SIGPIPE
+        assert done.returncode == (1 if report["broken"] else 128 + signal.SIGPIPE)
         assert "standard output" not in done.stderr
 
 
