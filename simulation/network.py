@@ -47,6 +47,8 @@ class Network:
         self._ports = _FIRST_EPHEMERAL_PORT
         self.resets = 0
         self.stalls = 0
+        self.overhear: Callable[[End, bytes], None] = lambda _end, _data: None
+        """Hears what an end is given to send, before anything can happen to it."""
 
     def listen(self, host: str, port: int, factory: Callable[[], asyncio.BaseProtocol]) -> asyncio.AbstractServer:
         """Take connections to an address; port 0 is replaced by a free one. Raises OSError when it is taken."""
@@ -178,6 +180,7 @@ class End(asyncio.Transport):
     ) -> None:
         super().__init__({"peername": peer, "sockname": own})
         self.process = process
+        self.port = own[1]
         self.other: End | None = None
         self._network = network
         self._protocol: Any = protocol
@@ -207,6 +210,7 @@ class End(asyncio.Transport):
         """Send bytes, or keep them while the window is full."""
         if self._closing or not data:
             return
+        self._network.overhear(self, bytes(data))
         if self._network.draws_reset():
             self.abort()
             return

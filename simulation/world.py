@@ -38,12 +38,14 @@ from simulation.scene import (
     site_toml,
 )
 from simulation.trace import Trace
+from simulation.wire import accepts_in, check_accept_on_disk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from simulation.enough import Least
+    from simulation.network import End
     from simulation.scene import BuyerPart, Market
 
 _HOUR_S: Final = 3_600.0
@@ -106,6 +108,7 @@ class World:
         self._rng = random.Random(options.seed)
         self.network = Network(self.loop, random.Random(self._rng.random()), _GOOD_WEATHER)
         self.loop.network = self.network
+        self.network.overhear = self._overhear
         self.loop.after_step = self._check_step
         self.loop.set_exception_handler(self._unhandled)
         self.devices: dict[str, Device] = {}
@@ -284,6 +287,17 @@ class World:
                 self.loop.call_outside(self._rng.uniform(0.1, 20.0), self.operator.boot)
             while self._at_accept:
                 self._at_accept.popleft()()
+
+    def _overhear(self, end: End, data: bytes) -> None:
+        """Check what the gateway gives to its links."""
+        if end.process is not self.gateway.process or end.process is None or self._cause is not None:
+            return
+        try:
+            for accept in accepts_in(data):
+                battery = next(site.name for site in self.gateway.site.batteries if site.port == end.port)
+                check_accept_on_disk(self.gateway.site.storage.journal, battery, accept)
+        except Breach as breach:
+            self._fail(breach)
 
     def _draws_crash_at_accept(self) -> bool:
         """Draw whether the power goes now; never let more than 4 h pass without it."""

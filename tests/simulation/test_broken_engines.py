@@ -5,6 +5,7 @@ An invariant that never fires proves nothing. Every scene names its market, so t
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import re
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from agent import award_book, delivery_view
 from agent.delivery import Delivery
 from agent.delivery_ports import StopReport
 from agent.gauge import Gauge
+from agent.journal import Journal
 from agent.journal_file import JournalFile
 from agent.lots import LotKeeper
 from agent.offer import Promises
@@ -104,6 +106,20 @@ def test_an_accept_after_its_limit_is_caught(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setattr(award_book, "ACCEPT_BY_MS", 60_000)
     monkeypatch.setattr(connection, "LIMIT_MS", [60_000] * len(LIMIT_MS))
     assert "nothing is accepted late" in caught(tmp_path, disk_stall=60)
+
+
+def test_an_accept_that_does_not_wait_for_the_disk_is_caught(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    append = Journal.append
+
+    def promise(self: Journal, battery: str, kind: Kind, body: Any) -> tuple[int, asyncio.Future[None]]:
+        seq, written = append(self, battery, kind, body)
+        if kind == Kind.AWARD:
+            written = asyncio.get_running_loop().create_future()
+            written.set_result(None)
+        return seq, written
+
+    monkeypatch.setattr(Journal, "append", promise)
+    assert "an Accept leaves only after its record is on disk" in caught(tmp_path)
 
 
 def forget(monkeypatch: pytest.MonkeyPatch, kind: Kind) -> None:
