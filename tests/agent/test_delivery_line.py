@@ -49,7 +49,7 @@ class Bench:
         answered = asyncio.Event()
         self.battery.on_change(lambda state: answered.set() if state.soc_permille else None)
         self.tasks = [asyncio.create_task(self.battery.run()), asyncio.create_task(self.delivery.run())]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await answered.wait()
 
     async def end(self) -> None:
@@ -59,7 +59,7 @@ class Bench:
         self.journal.abandon()
 
     async def until_started(self) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not self.ear.started:
                 self.ear.heard.clear()
                 await self.ear.heard.wait()

@@ -302,7 +302,7 @@ async def test_a_start_on_a_real_disk_in_real_time(tmp_path: Path) -> None:
         assert made.is_open
         assert made.site.control_socket.is_socket()
         seller = made.fronts["battery-1"].seller
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not beats or not seller.desk.lots.open_lot()[0]:  # noqa: ASYNC110 - both are seen from outside
                 await asyncio.sleep(0.02)
     finally:

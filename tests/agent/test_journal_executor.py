@@ -26,7 +26,7 @@ async def test_jobs_run_in_order_on_one_other_thread_and_report_on_the_loop() ->
 
     for n in range(3):
         executor.submit(lambda n=n: job(n), lambda error, n=n: done(n, error))  # type: ignore[misc]
-    await asyncio.wait_for(finished.wait(), 5)
+    await asyncio.wait_for(finished.wait(), 30)
     executor.close()
     executor.close()
     here = threading.current_thread().name

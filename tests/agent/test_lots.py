@@ -27,6 +27,8 @@ class Told:
 
     refused: list[tuple[Refuse, int]] = field(default_factory=list)
     awarded: list[tuple[Award, int]] = field(default_factory=list)
+    late_ms: list[int] = field(default_factory=list)
+    lots: LotKeeper | None = None
     abandoned: list[Unconfirmed] = field(default_factory=list)
     opened: list[Lot] = field(default_factory=list)
     closed: list[LotClosed] = field(default_factory=list)
@@ -38,6 +40,8 @@ class Told:
 
     def bid_awarded(self, award: Award) -> None:
         self.awarded.append((award, now_ms()))
+        assert self.lots is not None
+        self.late_ms.append(self.lots.late_ms)
 
     def bid_abandoned(self, abandoned: Unconfirmed) -> None:
         self.abandoned.append(abandoned)
@@ -59,6 +63,7 @@ def on(scenario: Callable[[LotKeeper, Told], Coroutine[None, None, None]], rule:
     async def with_lots() -> None:
         told = Told()
         lots = LotKeeper(rule=rule, listener=told, lot_id=told.lot_id, seed=lambda: bytes(32), now_ms=now_ms)
+        told.lots = lots
         await scenario(lots, told)
         lots.close()
         lots.close()
@@ -106,6 +111,25 @@ def test_the_award_comes_when_the_standing_time_is_over_without_anybody_calling(
         assert lots.open_lot() == (1_000, 2_500)
         lots.confirmed("a", 1)
         assert told.closed == []
+
+    on(scenario)
+
+
+def test_how_late_an_award_is_can_be_asked_while_it_is_told() -> None:
+    """Whether the loop was busy when the time was up, or another event came first."""
+
+    async def scenario(lots: LotKeeper, told: Told) -> None:
+        lots.offer(OFFER, TERMS)
+        for bid_id, late_ms in ((1, 0), (2, 30), (3, 70)):
+            lots.bids([Bid("a", bid_id, 400_000, 300)], now_ms())
+            lots._now_ms = lambda late_ms=late_ms: now_ms() + late_ms
+            if late_ms == 70:
+                await asyncio.sleep(0.19)
+                lots.bids([Bid("b", 4, 400_000, 300)], now_ms() + late_ms)
+                break
+            await asyncio.sleep(0.3)
+            lots.confirmed("a", bid_id)
+        assert told.late_ms == [0, 30, 60]
 
     on(scenario)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def manager(tmp_path: Path) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     listener.bind(str(tmp_path / "notify"))
-    listener.settimeout(5)
+    listener.settimeout(30)
     return listener
 
 
@@ -50,7 +50,7 @@ def test_ready_watchdog_status_and_stopping(manager: socket.socket, tmp_path: Pa
 def test_an_abstract_address() -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind("\0wattbid-test-notify")
-        listener.settimeout(5)
+        listener.settimeout(30)
         notifier = Notifier({"NOTIFY_SOCKET": "@wattbid-test-notify"})
         notifier.status("x")
         assert listener.recv(100) == b"STATUS=x"

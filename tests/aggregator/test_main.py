@@ -52,7 +52,7 @@ def write_config(tmp_path: Path, port: int, extra: str = "") -> Path:
 
 async def stopped(process: asyncio.subprocess.Process) -> tuple[int | None, str, str]:
     process.send_signal(signal.SIGINT)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         out, err = await process.communicate()
     return process.returncode, out.decode(), err.decode()
 

@@ -76,7 +76,7 @@ class Running:
         return [line["event"] for line in self.lines]
 
     async def until(self, is_so: Callable[[], bool]) -> None:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(30):
             while not is_so():
                 self.told.clear()
                 await self.told.wait()

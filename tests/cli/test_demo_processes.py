@@ -76,7 +76,7 @@ async def test_a_process_that_dies_is_found(tmp_path: Path) -> None:
     assert not watch.done()
     assert second.pid is not None
     os.kill(second.pid, signal.SIGKILL)
-    assert (await asyncio.wait_for(watch, 10)) is second
+    assert (await asyncio.wait_for(watch, 30)) is second
     assert second.status == -signal.SIGKILL
     await troupe.stop()
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from etp.auth import Signer
     from etp.extensions import Extensions
 
-TIMEOUT_S = 5.0
+TIMEOUT_S = 30.0
 DEVICE_ID = 0xB0B
 _UNASKED = {MessageType.QUERY_RESPONSE, MessageType.REGISTER, MessageType.BESS_STATUS, MessageType.TERMINATE}
 
@@ -176,7 +176,7 @@ async def trades_fairly(endpoint: tuple[str, int], signer: Signer | None = None)
         acknowledged = await fair.confirm(accept.body)
         assert acknowledged.kind == MessageType.BESS_STATUS, acknowledged
         await fair.send(Body.terminate(accept.body.message_id, DEVICE_ID, code=0, delivered_wh=0))
-        ended = await fair.until(MessageType.TERMINATE, accept.body.message_id, timeout_s=15)
+        ended = await fair.until(MessageType.TERMINATE, accept.body.message_id, timeout_s=40)
         # a stop by the buyer leaves energy undelivered: "not enough", unless all of it was there already
         assert ended.code in {ReasonCode.NONE, ReasonCode.NOT_ENOUGH_ENERGY}, ended
 

@@ -55,7 +55,7 @@ class Process:
             time.sleep(0.01)
         return dict(field.split("=", 1) for field in found[1].split())
 
-    def end(self, number: int = signal.SIGTERM, timeout_s: float = 20.0) -> int:
+    def end(self, number: int = signal.SIGTERM, timeout_s: float = 40.0) -> int:
         """Signal the process and return its exit status."""
         if self.popen.poll() is None:
             self.popen.send_signal(number)
@@ -104,7 +104,7 @@ class Battery(Process):
     def truth(self) -> dict[str, Any]:
         return self.ask("truth")
 
-    async def until(self, condition: Callable[[dict[str, Any]], bool], timeout_s: float = 20.0) -> dict[str, Any]:
+    async def until(self, condition: Callable[[dict[str, Any]], bool], timeout_s: float = 40.0) -> dict[str, Any]:
         """Wait until the battery really is as it should be."""
         async for _ in looks(timeout_s):
             truth = self.truth()
@@ -129,7 +129,7 @@ class Agent(Process):
         entries = [json.loads(line) for line in lines if line.endswith("\n") and line.startswith("{")]
         return [entry for entry in entries if event in (None, entry.get("event"))]
 
-    async def until_logged(self, event: str, timeout_s: float = 10.0, **fields: str) -> dict[str, Any]:
+    async def until_logged(self, event: str, timeout_s: float = 40.0, **fields: str) -> dict[str, Any]:
         """Wait for a log line of an event whose fields contain these texts."""
         async for _ in looks(timeout_s):
             for entry in self.log(event):
@@ -148,7 +148,7 @@ class Agent(Process):
         battery: dict[str, Any] = look["batteries"][0]
         return {**battery, "alarms": {alarm["name"]: alarm["reason"] for alarm in look["alarms"]}}
 
-    async def until(self, condition: Callable[[dict[str, Any]], bool], timeout_s: float = 15.0) -> dict[str, Any]:
+    async def until(self, condition: Callable[[dict[str, Any]], bool], timeout_s: float = 40.0) -> dict[str, Any]:
         """Wait until the control socket shows the battery as it should be."""
         async for _ in looks(timeout_s):
             look = await self.snapshot()

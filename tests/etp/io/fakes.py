@@ -77,7 +77,7 @@ class Notes:
     def accept_late(self, link: Link, body: Body) -> None:
         self.late.append(body)
 
-    async def until(self, condition: Callable[[], object], timeout_s: float = 5.0) -> None:
+    async def until(self, condition: Callable[[], object], timeout_s: float = 40.0) -> None:
         """Wait until something that was noted makes a condition true."""
         async with asyncio.timeout(timeout_s):
             while not condition():

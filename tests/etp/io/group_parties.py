@@ -47,7 +47,7 @@ class Ear:
         return {endpoint for endpoint, _, _ in self.heard_of}
 
     async def until(self, condition: Callable[[], object]) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not condition():
                 self._news.clear()
                 await self._news.wait()
@@ -131,12 +131,12 @@ class Stranger:
         self.sock.sendto(data, target or self._group)
 
     async def receive(self) -> bytes:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             return await asyncio.get_running_loop().sock_recv(self.sock, 2_048)
 
 
 async def settle(post: BatteryAnnouncer | Finder, received: int) -> None:
     """Wait until that many datagrams came in."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while post.counts.received < received:  # noqa: ASYNC110 - a counter has no event
             await asyncio.sleep(0.005)

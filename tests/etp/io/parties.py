@@ -48,7 +48,7 @@ async def dial(
     policy: AuthPolicy | None = None,
     limits: Limits | None = None,
     ssl_context: ssl.SSLContext | None = None,
-    timeout_s: float = 5.0,
+    timeout_s: float = 40.0,
 ) -> Link:
     link = await connect(
         HOST,

@@ -63,7 +63,7 @@ async def test_peer_that_never_shakes_hands_is_given_up() -> None:
 
 async def test_caller_that_changes_its_mind_leaves_nothing_open() -> None:
     with socket.create_server((HOST, 0)) as mute:
-        mute.settimeout(5)
+        mute.settimeout(30)
         port = mute.getsockname()[1]
         context = ssl.create_default_context()
         dialling = asyncio.create_task(
@@ -71,7 +71,7 @@ async def test_caller_that_changes_its_mind_leaves_nothing_open() -> None:
         )
         peer, _ = await asyncio.to_thread(mute.accept)
         with peer:
-            peer.settimeout(5)
+            peer.settimeout(30)
             assert await asyncio.to_thread(peer.recv, 1) == b"\x16"  # its greeting
             dialling.cancel()
             with pytest.raises(asyncio.CancelledError):

@@ -44,7 +44,7 @@ def test_any_number_of_sockets_hear_the_group(interface: str) -> None:
         mouth = stack.enter_context(open_asker(settings, HOST))
         mouth.sendto(b"hello", (settings.group, settings.port))
         for ear in ears:
-            ear.settimeout(5)
+            ear.settimeout(30)
             assert ear.recvfrom(16) == (b"hello", mouth.getsockname())
 
 
@@ -55,7 +55,7 @@ def test_datagrams_of_the_group_stay_away_from_a_service_socket_on_its_port() ->
     with doors.tcp, doors.udp, open_listener(settings) as ear, open_asker(settings, HOST) as mouth:
         ignore_other_groups(doors.udp)
         mouth.sendto(b"hello", (settings.group, settings.port))
-        ear.settimeout(5)
+        ear.settimeout(30)
         assert ear.recv(16) == b"hello"
         with pytest.raises(BlockingIOError):
             doors.udp.recv(16)
@@ -105,7 +105,7 @@ def test_ipv6_group() -> None:
     settings = MulticastSettings(group=GROUP_V6, port=free_port(), interface=name)
     with open_listener(settings) as ear, open_asker(settings) as mouth:
         mouth.sendto(b"hello", (settings.group, settings.port))
-        ear.settimeout(5)
+        ear.settimeout(30)
         data, source = ear.recvfrom(16)
         assert data == b"hello"
         assert source[1] == mouth.getsockname()[1]

@@ -37,7 +37,7 @@ class Reader(asyncio.DatagramProtocol):
             self.during()
 
     async def next(self) -> tuple[int, int]:
-        await asyncio.wait_for(self.news.wait(), 5)
+        await asyncio.wait_for(self.news.wait(), 30)
         self.news.clear()
         return self.read[-1]
 
