@@ -2,6 +2,10 @@
 
 An Accept leaves only after its record is on disk, at most 480 ms after the Bid's last byte; the Confirm is waited for
 1,000 ms; a trade exists when the Confirm's record is on disk (ETP section 7). `awards.py` holds the table of steps.
+
+A buyer is told on the connection that it bid on. When that is gone a signed buyer is told on every other of its own;
+and as long as none of them is known to be its own, because whoever has overheard a Register elsewhere can have one in
+its name, it counts as not told, and hears of the end when it registers.
 """
 
 from __future__ import annotations
@@ -43,12 +47,12 @@ class AwardListener(Protocol):
     def award_confirmed(self, award: OpenAward, confirmed_seq: int) -> None:
         """The Confirm's record is on disk: this is a trade now."""
 
-    def price_to_beat(self, peer: str, energy_wh: int) -> int:
-        """Return what every Reject quotes."""
+    def price_to_beat(self, link: Link, energy_wh: int) -> int:
+        """Return what every Reject on a connection quotes."""
         ...
 
-    def link_of(self, peer: str) -> Link | None:
-        """Return an open connection of a peer."""
+    def links_of(self, peer: str) -> list[Link]:
+        """Return every open connection of a peer."""
         ...
 
     def shield(self) -> tuple[int, int] | None:
@@ -146,8 +150,8 @@ class AwardBook:
 
     def _offer(self, opened: OpenAward) -> None:
         """Send the Accept; a signed buyer that has come back on another connection gets it there."""
-        opened.link = self._link_of(opened)
-        if not opened.link.is_open:
+        opened.offered = tuple(self._links_of(opened))
+        if not opened.offered:
             self._end(opened, Happening.LINK_GONE, ReasonCode.NOT_CONFIRMED, blame=True)
             return
         won = opened.deal
@@ -155,12 +159,13 @@ class AwardBook:
             won.bid_id, self._device_id, price_e4=won.price_e4, energy_wh=won.energy_wh, power_w=-won.power_w
         )
         self._end_at(opened, LIMIT_MS[MessageType.BID_ACCEPT] + 1)
-        opened.link.send(accept, cause_ms=won.asked_at_ms)
+        for link in opened.offered:
+            link.send(accept, cause_ms=won.asked_at_ms)
 
     def accept_sent(self, peer: str, bid_id: int, at_ms: int) -> None:
-        """The Accept was handed to the kernel: the buyer's time to confirm runs."""
+        """The Accept was handed to the kernel, the first if there are several: the buyer's time to confirm runs."""
         opened = self._open.get((peer, bid_id))
-        if opened is None or opened.phase is not Phase.OFFERED:
+        if opened is None or opened.is_sent or opened.phase is not Phase.OFFERED:
             return
         opened.deal = replace(opened.deal, awarded_at_ms=at_ms)
         opened.is_sent = True
@@ -173,9 +178,9 @@ class AwardBook:
         self._listener.award_offered(opened)
 
     def accept_late(self, peer: str, bid_id: int) -> None:
-        """The Accept could not leave in time."""
+        """An Accept could not leave in time; if another one has, that one counts."""
         opened = self._open.get((peer, bid_id))
-        if opened is not None:
+        if opened is not None and not opened.is_sent:
             self._end(opened, Happening.TOO_LATE, ReasonCode.TOO_LATE)
 
     def confirm(self, link: Link, received: Received) -> int | None:
@@ -220,10 +225,12 @@ class AwardBook:
 
     def link_gone(self, link: Link, *, signed: bool) -> None:
         """A connection closed: an unsigned buyer can no longer confirm; a signed one may come back in time."""
-        for opened in [award for award in self._open.values() if award.link is link]:
+        for opened in [award for award in self._open.values() if award.link is link or link in award.offered]:
             if not signed:
                 self._end(opened, Happening.LINK_GONE, ReasonCode.NOT_CONFIRMED, blame=True)
-            elif opened.phase is Phase.OFFERED and not opened.is_sent:
+            elif opened.phase is not Phase.OFFERED or opened.is_sent:
+                continue
+            elif not any(other.is_open for other in opened.offered):
                 self._offer(opened)
 
     async def settled(self) -> None:
@@ -259,8 +266,8 @@ class AwardBook:
         self._close(opened)
         self._listener.award_voided(opened, code, blame=blame)
         won = opened.deal
-        link = self._link_of(opened)
-        untold = won.signer is not None and not link.is_open
+        links = self._links_of(opened)
+        untold = won.signer is not None and not any(link.is_own for link in links)
         shield_e4, shield_until_wall_ms = (self._listener.shield() if blame else None) or (0, 0)
         record = records.void(
             peer=won.peer,
@@ -275,14 +282,15 @@ class AwardBook:
         with contextlib.suppress(JournalError):
             self._journal.append(self._battery, Kind.VOID, record)
         ended = Body.terminate(won.bid_id, self._device_id, code=code, delivered_wh=0)
+        for link in links:
+            if withdrawn:
+                link.send(ended)
+            else:
+                beat_e4 = self._listener.price_to_beat(link, won.energy_wh)
+                cause_ms = None if opened.is_sent else won.asked_at_ms
+                link.send(Body.bid_reject(won.bid_id, self._device_id, code=code, beat_e4=beat_e4), cause_ms=cause_ms)
         if untold:
             self._listener.tell_later(won.peer, ended)
-        elif withdrawn:
-            link.send(ended)
-        else:
-            beat_e4 = self._listener.price_to_beat(won.peer, won.energy_wh)
-            cause_ms = None if opened.is_sent else won.asked_at_ms
-            link.send(Body.bid_reject(won.bid_id, self._device_id, code=code, beat_e4=beat_e4), cause_ms=cause_ms)
         return True
 
     def _note_disk(self, *, late: bool) -> None:
@@ -290,8 +298,6 @@ class AwardBook:
             self._is_disk_late = late
             self._listener.disk_late(late=late)
 
-    def _link_of(self, opened: OpenAward) -> Link:
-        """Return where an award's buyer is to be reached: a signed one also where it has come back."""
-        if opened.link.is_open:
-            return opened.link
-        return self._listener.link_of(opened.deal.peer) or opened.link
+    def _links_of(self, opened: OpenAward) -> list[Link]:
+        """Return where an award's buyer is to be reached: a signed one also where it may have come back."""
+        return [opened.link] if opened.link.is_open else self._listener.links_of(opened.deal.peer)

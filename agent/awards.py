@@ -70,6 +70,9 @@ class OpenAward:
 
     deal: Deal
     link: Link
+    """Where it was bid for, and from the Confirm on where that came."""
+    offered: tuple[Link, ...] = ()
+    """Where the Accept went."""
     decided_at_ms: int = 0
     seq: int = 0
     confirmed_at_ms: int = 0

@@ -79,12 +79,9 @@ class BuyerTable:
         """The buyers that asked for pushes on their connection."""
         return (buyer for buyer in self._buyers.values() if buyer.link.registered)
 
-    def link_of(self, peer: str) -> Link | None:
-        """Return an open connection of a peer, the newest if it has several."""
-        for link in reversed(self._buyers):
-            if link.peer == peer and link.is_open:
-                return link
-        return None
+    def links_of(self, peer: str) -> list[Link]:
+        """Return every open connection of a peer, the oldest first; some may be of who has overheard its Register."""
+        return [link for link in self._buyers if link.peer == peer and link.is_open]
 
     def smallest_regular_need_wh(self, reputation: ReputationBook, now_ms: int) -> int | None:
         """Return the smallest quantity that a connected regular buyer asked for of late; None when nobody did."""

@@ -201,7 +201,7 @@ class Desk:
         """Refuse a Bid or a Confirm that the auction or the award book never sees."""
         body = received.body
         now_ms = self._now_ms()
-        beat_e4 = self.lots.quote(received.peer, body.energy_wh, now_ms)
+        beat_e4 = self.price_to_beat(link, body.energy_wh)
         refusal = Refuse(received.peer, body.message_id, code, beat_e4)
         self._answer(link, refusal, now_ms, received.cause_ms, received.reason)
         if body.message_type == MessageType.BID:
@@ -213,7 +213,7 @@ class Desk:
         buyer = self.buyers.heard(link, received.peer, body.device_id)
         if body.energy_wh:
             buyer.need_wh, buyer.need_at_ms = body.energy_wh, self._now_ms()
-        answer = self.quotation(body.message_id, received.peer, body.energy_wh)
+        answer = self.quotation(body.message_id, link.peer if link.is_own else "", body.energy_wh)
         if received.code:
             answer = answer._replace(termination_code=received.code)
         link.send(answer, cause_ms=received.cause_ms)
@@ -284,13 +284,13 @@ class Desk:
         else:
             self._ports.reconsider()
 
-    def price_to_beat(self, peer: str, energy_wh: int) -> int:
-        """Return what every Reject quotes."""
-        return self.lots.quote(peer, energy_wh, self._now_ms())
+    def price_to_beat(self, link: Link, energy_wh: int) -> int:
+        """Return what every Reject on a connection quotes: with the peer's own bid in mind only to the peer itself."""
+        return self.lots.quote(link.peer if link.is_own else "", energy_wh, self._now_ms())
 
-    def link_of(self, peer: str) -> Link | None:
-        """Return an open connection of a peer."""
-        return self.buyers.link_of(peer)
+    def links_of(self, peer: str) -> list[Link]:
+        """Return every open connection of a peer."""
+        return self.buyers.links_of(peer)
 
     def disk_late(self, *, late: bool) -> None:
         """Pass on that awards do not reach the disk in time, or do again."""
@@ -372,7 +372,7 @@ class Desk:
             self._pushes.changed()
             return
         buyer.next_push_s = now_s + PUSH_INTERVAL_S
-        peer = buyer.link.peer
+        peer = buyer.link.peer if buyer.link.is_own else ""
         own_e4 = self.lots.own_price(peer)
         buyer.link.send(self.quotation(self.next_id(), peer, buyer.need_wh, own_e4=own_e4))
         buyer.link.flush()

@@ -88,7 +88,6 @@ class Seller:
         self._attached_at_ms = 0
         self._stopped: dict[str, str] = {}
         self._failing = False
-        self._links: dict[TradeKey, Link] = {}
         self._trades: dict[TradeKey, None] = {}
         self.ends = Ends()
         self._is_reconsidering = False
@@ -226,7 +225,6 @@ class Seller:
             window_ms=energy.window_ms(window_s, self._time_lapse),
             confirmed_at_ms=award.confirmed_at_ms,
         )
-        self._links[trade.key] = award.link
         if not self.delivery.start(trade):
             self.watch.alarm("duplicate trade", f"bid {trade.bid_id} of {trade.peer} is under delivery", raised=True)
         self._trades[trade.key] = None
@@ -244,7 +242,6 @@ class Seller:
                 continue
             same = received.body.sale_price_e4 == trade.price_e4 and received.body.energy_wh == trade.energy_wh
             if same:
-                self._links[trade.key] = link
                 self._acknowledge(link, trade.bid_id, active.delivered_wh)
             return same
         end = self.ends.get((received.peer, received.body.message_id))
@@ -285,12 +282,10 @@ class Seller:
         """A trade is over: tell its buyer how much it got and why it ended."""
         trade = delivered.trade
         ended = Body.terminate(trade.bid_id, self.device_id, code=delivered.code, delivered_wh=delivered.delivered_wh)
-        links = self._links_of(trade)
-        self._links.pop(trade.key, None)
         self._trades.pop(trade.key, None)
         if trade.signer is not None:
             self.ends.remember(trade.peer, ended)
-        for link in links:
+        for link in self.desk.links_of(trade.peer):
             link.send(ended)
         self.on_name_free(*trade.key)
         self.watch.delivery_ended(delivered)
@@ -334,17 +329,9 @@ class Seller:
         while True:
             await asyncio.sleep(STATUS_EVERY_S)
             for active in self.delivery.active:
-                for link in self._links_of(active.trade):
+                for link in self.desk.links_of(active.trade.peer):
                     self._acknowledge(link, active.trade.bid_id, active.delivered_wh)
             self.desk.broadcast(lambda message_id: self._status(message_id, 0), registered_only=True)
-
-    def _links_of(self, trade: Trade) -> list[Link]:
-        """Return where a trade's buyer is told: where it confirmed, and the newest of its connections.
-
-        Both, because the older one may be dead and the newer one may be somebody else's who has overheard a Register.
-        """
-        links = (self._links.get(trade.key), self.desk.buyers.link_of(trade.peer))
-        return [link for link in dict.fromkeys(links) if link is not None and link.is_open]
 
     def _acknowledge(self, link: Link, bid_id: int, delivered_wh: int) -> None:
         link.send(self._status(bid_id, delivered_wh))

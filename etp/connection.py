@@ -44,6 +44,7 @@ _BEFORE_PROOF: Final = {
     Role.BATTERY: UNSIGNED_TYPES,
 }
 """What leaves before the peer has proved its key: who dials introduces himself first."""
+_ID: Final = slice(5, 13)
 _ANSWERS: Final = frozenset(
     {MessageType.BID_ACCEPT, MessageType.BID_REJECT, MessageType.TERMINATE, MessageType.BESS_STATUS}
 )
@@ -53,6 +54,7 @@ class Connection:
     """One conversation, in either role."""
 
     __slots__ = (
+        "_accepting",
         "_choked",
         "_conn_id",
         "_flight",
@@ -130,6 +132,8 @@ class Connection:
         self._flight_ms = now_ms
         self._sent: list[tuple[Body, int]] = []
         self._late: list[Body] = []
+        self._accepting: set[int] = set()
+        """The bids whose Accept waits to leave."""
         self._introduced = False
         self._choked = False
 
@@ -142,6 +146,14 @@ class Connection:
     def signer(self) -> bytes | None:
         """The key that the peer has proved."""
         return self._identity.signer
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the peer itself is known to be here: it needs no proof, or has signed a frame for our own key.
+
+        A signed peer that has only introduced itself may be somebody who has overheard it at another battery.
+        """
+        return self._identity.signer is None or self._identity.is_proven
 
     @property
     def registered(self) -> bool:
@@ -223,7 +235,7 @@ class Connection:
         frame = encode_plain_reject(bid_id, self.device_id, code, beat_e4)
         intake = self._intake
         memory = intake.memory
-        if intake.decided or memory.confirms.known or memory.bids.pinned:
+        if intake.decided or memory.confirms.known or memory.bids.pinned or self._accepting:
             if not intake.was_decided(bid_id, code):
                 self._said(_REJECT, bid_id, code, frame, now_ms)
         else:
@@ -291,12 +303,14 @@ class Connection:
         return late
 
     def _said(self, kind: int, message_id: int, code: int, frame: bytes, now_ms: int) -> None:
-        """Remember an answer; one that ends an award takes back an Accept that has not left."""
+        """Remember an answer; one that ends an award takes back an Accept that has not left.
+
+        Whether the id was still taken does not matter: the award's owner, or another connection, may have freed it.
+        """
         memory = self._intake.memory
-        pinned = memory.bids.pinned
-        was_pinned = message_id in pinned
         memory.said(kind, message_id, code, frame, now_ms)
-        if was_pinned and message_id not in pinned:
+        if message_id in self._accepting and message_id not in memory.bids.pinned:
+            self._accepting.remove(message_id)
             self._outbox.take_back(_ACCEPT, message_id)
 
     def _queue(self, kind: int, cause_ms: int, frame: bytes, body: Body | None) -> None:
@@ -308,6 +322,8 @@ class Connection:
         if kind == _REGISTER and not self._introduced and (self._is_strict or self.signer is not None):
             self._introduced = True
             priority = FIRST
+        if kind == _ACCEPT:
+            self._accepting.add(int.from_bytes(frame[_ID], "little"))
         problem = self._outbox.add((priority, kind, cause_ms, frame, body))
         if problem:
             self._choked = True
@@ -328,6 +344,8 @@ class Connection:
         leaving: list[Waiting] = []
         for index, item in enumerate(waiting):
             kind = item[1]
+            if kind == _ACCEPT:
+                self._accepting.discard(int.from_bytes(item[3][_ID], "little"))
             if now_ms - item[2] > LIMIT_MS[kind]:
                 if WHEN_LATE[kind] is Lateness.SUPERSEDE and any(newer[1] == kind for newer in waiting[index + 1 :]):
                     self.counts.superseded += 1

@@ -4,6 +4,9 @@ A connection belongs to nobody until its first Register (or, under open rules, i
 from then on it belongs to that key alone and every frame but Query and QueryResponse must be signed by it. A frame that
 was overheard proves nothing: `prove` looks at the signature, whether it is the first of its kind is for the intake to
 know, and only then may it `bind`.
+
+A Register for nobody may have been overheard where it was seen before, at another battery. So a connection that it has
+bound is only said to be its signer's, until it carries a frame for our own key: then it `is_proven`.
 """
 
 from __future__ import annotations
@@ -39,6 +42,7 @@ class Identity:
         "_greets_strangers",
         "_own_key",
         "_policy",
+        "is_proven",
         "peer",
         "registered",
         "signer",
@@ -51,6 +55,8 @@ class Identity:
         self._greets_strangers = greets_strangers
         self._own_key = NOBODY if policy.signer is None else policy.signer.public_key
         self.trades_unsigned = False
+        self.is_proven = False
+        """Whether a signature for our key, never seen before, has come: only its signer can have sent it here."""
         self.peer = name
         self.signer: bytes | None = None
         self.registered = False
@@ -94,6 +100,11 @@ class Identity:
         self.signer = signer
         self.peer = f"key:{signer.hex()}"
         self.turned_away = None
+
+    def heard(self, auth: Auth) -> None:
+        """Note a frame that was proved by a signature never seen before."""
+        if auth.peer != NOBODY:
+            self.is_proven = True
 
     def is_open_to_all(self, kind: int) -> bool:
         """Whether the Auth of a frame is not looked at: it asks or tells before its sender has introduced himself."""

@@ -283,6 +283,8 @@ class Intake:
                 return Refusal(_REPLAYED, forged=True)
             identity.bind(signer)
             self._has_fast_lane = False
+        if not is_replay:
+            identity.heard(auth)
         self.memory = memory
         return _Proof(signer, is_replay)
 

@@ -99,6 +99,11 @@ class Link(asyncio.Protocol):
         return self.connection.signer
 
     @property
+    def is_own(self) -> bool:
+        """Whether the peer itself is known to be here, not somebody who has overheard its Register elsewhere."""
+        return self.connection.is_own
+
+    @property
     def registered(self) -> bool:
         """Whether the peer gets pushes."""
         return self.connection.registered

@@ -237,6 +237,18 @@ def test_a_plain_refusal_takes_an_accept_back_as_well() -> None:
     assert said(connection, 3) == [REJECT]
 
 
+@pytest.mark.parametrize("plainly", [False, True])
+def test_an_accept_is_taken_back_although_its_owner_has_freed_the_id_before(plainly: bool) -> None:
+    connection = choked()
+    connection.memory.unpin(5)
+    if plainly:
+        connection.refuse(5, ReasonCode.OUTBID, 101_000, 2, 0)
+    else:
+        connection.send(REJECT, now_ms=2)
+    connection.drained(3)
+    assert said(connection, 3) == [REJECT]
+
+
 def test_a_bid_repeated_while_its_accept_waits_gets_one_accept_or_none() -> None:
     connection = choked()
     hear(connection, BID, BID, now_ms=400)

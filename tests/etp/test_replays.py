@@ -74,6 +74,25 @@ def test_an_overheard_introduction_binds_no_other_connection() -> None:
     assert hear(thief, signed(BID)) == [(3, ReasonCode.NOT_TRUSTED)]
 
 
+def test_only_a_new_frame_for_our_own_key_shows_that_its_signer_is_here() -> None:
+    memories = PeerMemories(Limits())
+    owner, thief = battery(memories), battery(memories, conn_id=2)
+    bid = signed(BID)
+    hear(owner, signed(REGISTER, peer=NOBODY), signed(Body.query(2, 9)))
+    hear(thief, signed(REGISTER, peer=NOBODY, fresh=1))
+    assert (owner.is_own, thief.is_own) == (False, False)
+    hear(owner, bid)
+    hear(thief, bid, encode_tcp(BID), signed(Body.bid_confirm(5, 9, price_e4=1, energy_wh=100), key=TestKey(3)))
+    assert (owner.is_own, thief.is_own) == (True, False)
+
+
+def test_an_introduction_for_our_own_key_and_an_unsigned_peer_need_no_further_proof() -> None:
+    known, unsigned = battery(PeerMemories(Limits())), battery(PeerMemories(Limits()), signed_site=False)
+    hear(known, signed(REGISTER))
+    hear(unsigned, encode_tcp(BID))
+    assert (known.is_own, unsigned.is_own) == (True, True)
+
+
 def test_its_owner_introduces_himself_again_with_another_signature() -> None:
     memories = PeerMemories(Limits())
     hear(battery(memories), signed(REGISTER, peer=NOBODY))
@@ -142,6 +161,23 @@ def test_a_process_that_has_run_for_a_while_takes_every_clock_within_the_skew() 
     memories.opened(59_000)
     connection = battery(memories, now_ms=60_000)
     assert hear(connection, signed(REGISTER, peer=NOBODY, at_ms=WALL_MS + 30_000), now_ms=60_000) == [(0, 0)]
+
+
+def test_an_accept_that_waits_on_two_connections_of_a_signer_is_taken_back_on_both() -> None:
+    memories = PeerMemories(Limits())
+    both = [battery(memories, conn_id=number) for number in (1, 2)]
+    for number, connection in enumerate(both):
+        hear(connection, signed(REGISTER, peer=NOBODY, fresh=number))
+        said(connection)
+    hear(both[0], signed(BID))
+    for connection in both:
+        connection.send(Body.query_response(FIRST_BATTERY_ID, 7, beat_e4=5), now_ms=0)
+        connection.data_to_send(0)
+        connection.send(Body.bid_accept(5, 7, price_e4=100_000, energy_wh=1_000, power_w=-5_000), now_ms=0)
+    for connection in both:
+        connection.send(REJECT, now_ms=0)
+        connection.drained(0)
+    assert [said(connection) for connection in both] == [[REJECT], [REJECT]]
 
 
 def test_the_battery_introduces_itself_to_the_one_who_asked() -> None:
