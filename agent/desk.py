@@ -38,6 +38,12 @@ class _InHand(NamedTuple):
     buyer: str
     signer: bytes | None
     cause_ms: int
+    judged_ms: int
+
+    @property
+    def work_ms(self) -> int:
+        """How long it took until the auction had it."""
+        return self.judged_ms - self.cause_ms
 
 
 class Desk:
@@ -52,6 +58,10 @@ class Desk:
         """The links whose answers wait until the wake-up is judged, because some of them get several; None = nobody."""
         self._is_crowded = False
         self._in_hand: dict[tuple[str, int], _InHand] = {}
+        self._work_ms: dict[tuple[str, int], int] = {}
+        """What the bids have cost so far whose awards are on their way to the disk."""
+        self._decided_since_ms: int | None = None
+        """When the oldest bid that the auction judges now could first have been read; None = it judges none."""
         self._last_id = FIRST_BATTERY_ID - 1
         self._offer: Offer | None = None
         self._is_presenting = False
@@ -87,7 +97,6 @@ class Desk:
                     self._is_crowded = True
                 arrived.append((link, received))
                 continue
-            self._ports.watch.received(1)
             match kind:
                 case MessageType.QUERY:
                     self._answer_query(link, received)
@@ -120,7 +129,6 @@ class Desk:
         self._is_crowded = False
         now_ms, closed_code = self._now_ms(), self._closed_code
         heard, refuses, covers = self.buyers.heard, self._ports.reputation.refuses, self._ports.covers
-        self._ports.watch.received(len(arrived))
         asked: list[tuple[Link, Received]] = []
         bids: list[Bid] = []
         for frame in arrived:
@@ -165,8 +173,10 @@ class Desk:
         """Let the auction judge bids of which some may enter: what it says of each comes back by the bid's name."""
         for (link, received), bid in zip(asked, bids, strict=True):
             buyer = self.buyers.heard(link, received.peer, received.body.device_id)
-            self._in_hand[bid.peer, bid.bid_id] = _InHand(link, buyer.key, received.signer, received.cause_ms)
+            self._in_hand[bid.peer, bid.bid_id] = _InHand(link, buyer.key, received.signer, received.cause_ms, now_ms)
+        self._decided_since_ms = min(received.cause_ms for _, received in asked)
         self.lots.bids(bids, now_ms)
+        self._decided_since_ms = None
 
     def _refuse(self, asked: Sequence[tuple[Link, Received]], refusals: Sequence[Refuse], now_ms: int) -> None:
         """Answer bids that were all refused at once, each by its place."""
@@ -232,12 +242,21 @@ class Desk:
             return
         self._answer(in_hand.link, refusal, now_ms, in_hand.cause_ms)
         self._ports.watch.bids_refused((refusal,), now_ms - in_hand.cause_ms)
+        self._ports.watch.processed(1, self._spent_ms(in_hand, now_ms))
+
+    def _spent_ms(self, in_hand: _InHand, now_ms: int) -> int:
+        """Return how long a refused bid was worked on: until it was judged, and since that came which has beaten it."""
+        since_ms = self._decided_since_ms
+        if since_ms is None:
+            return in_hand.work_ms + self.lots.late_ms
+        return in_hand.work_ms if in_hand.judged_ms == now_ms else in_hand.work_ms + now_ms - since_ms
 
     def bid_abandoned(self, abandoned: Unconfirmed) -> None:
         """A standing bid left with its connection: that counts like an award left unconfirmed."""
         in_hand = self._in_hand.pop((abandoned.peer, abandoned.bid_id), None)
         if in_hand is not None:
             self._ports.watch.unanswered(1)
+            self._ports.watch.processed(1, in_hand.work_ms)
             self._ports.blamed(in_hand.buyer)
             shield = self.shield()
             if shield is not None:
@@ -247,6 +266,7 @@ class Desk:
         """Put an award on its way to the disk."""
         in_hand = self._in_hand.pop((award.peer, award.bid_id))
         self._ports.name_taken(award.peer, award.bid_id)
+        self._work_ms[award.peer, award.bid_id] = in_hand.work_ms + self.lots.late_ms
         self.awards.add(
             award, link=in_hand.link, buyer=in_hand.buyer, signer=in_hand.signer, asked_at_ms=in_hand.cause_ms
         )
@@ -270,10 +290,20 @@ class Desk:
     def award_offered(self, award: OpenAward) -> None:
         """Tell those who watch."""
         self._ports.watch.accepted(award)
-        self._ports.watch.processed(1, award.deal.awarded_at_ms - award.decided_at_ms)
+        self._processed(award, award.deal.awarded_at_ms)
+
+    def _processed(self, award: OpenAward, now_ms: int) -> None:
+        """Count an awarded bid when its fate is known for the first time."""
+        work_ms = self._work_ms.pop(award.key, None)
+        if work_ms is not None:
+            self._ports.watch.processed(1, work_ms + now_ms - award.decided_at_ms)
 
     def award_voided(self, award: OpenAward, code: int, *, blame: bool) -> None:
         """Give the quantity back to the lot; a buyer to blame is refused for a while."""
+        self._processed(award, self._now_ms())
+        is_confirming = self.awards.holds(award.key)  # on a disk that failed: neither yes nor no can be said
+        if is_confirming or (award.deal.signer is None and not award.link.is_open):
+            self._ports.watch.unanswered(1)
         if blame:
             self._ports.blamed(award.deal.buyer)
         self.lots.voided(*award.key, blame=blame)

@@ -42,13 +42,10 @@ class Watch(Protocol):
         """Bids that came together were answered with BidReject, so long after they were read."""
 
     def processed(self, bids: int, processing_ms: int) -> None:
-        """Bids were answered; the time they stood is not counted."""
-
-    def received(self, frames: int) -> None:
-        """Frames arrived."""
+        """Bids were decided, after so much work; the time they stood is not counted."""
 
     def unanswered(self, frames: int) -> None:
-        """Frames that wanted an answer will get none."""
+        """Frames that wanted an answer will get none, for reasons that their connection does not know."""
 
     def awarded(self, award: Award, peers_pushed: int) -> None:
         """The auction awarded a bid."""

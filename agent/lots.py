@@ -71,6 +71,8 @@ class LotKeeper:
         self._shield: Shield | None = None
         self._wake: asyncio.TimerHandle | None = None
         self._wake_at_ms: int | None = None
+        self.late_ms = 0
+        """How long ago the deadline passed that decides something now; 0 when none has passed."""
 
     @property
     def state(self) -> Auction:
@@ -166,10 +168,13 @@ class LotKeeper:
         self._listener.lot_opened(lot)
         self._step(auction.Open(lot), now_ms)
 
-    def _step(self, event: Event, now_ms: int) -> None:
+    def _step(self, event: Event, now_ms: int, due_ms: int | None = None) -> None:
+        due_ms = self._wake_at_ms if due_ms is None else due_ms
+        late_ms = 0 if due_ms is None else max(0, now_ms - due_ms)
         before = self._state
         self._state, effects = auction.step(before, event, now_ms)
         for effect in effects:
+            self.late_ms = late_ms
             match effect:
                 case Refuse():
                     self._listener.bid_refused(effect, now_ms)
@@ -198,7 +203,7 @@ class LotKeeper:
     def _tick(self, due_ms: int) -> None:
         self._wake = None
         self._wake_at_ms = None
-        self._step(auction.Tick(), max(due_ms, self._now_ms()))
+        self._step(auction.Tick(), max(due_ms, self._now_ms()), due_ms)
         self._set_wake()
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 from etp.latency import LatencyHistogram
 from etp.messages import MessageType
 from etp.timing import LIMIT_MS
+from etp.traffic import Traffic
 
 COMPETITION_BIDDERS: Final = 2
 UNANSWERED_TARGET: Final = 0.01
@@ -163,8 +164,8 @@ class Metrics:
 
     batteries: dict[str, Competition] = field(default_factory=dict)
     bid_ms: LatencyHistogram = field(default_factory=lambda: LatencyHistogram(LIMIT_MS[MessageType.BID]))
-    frames_received: int = 0
-    frames_unanswered: int = 0
+    traffic: Traffic = field(default_factory=Traffic)
+    """What all connections of all batteries count: the agent asks how late it is, not how late each link is."""
     total: Competition = field(default_factory=Competition)
 
     def of(self, battery: str) -> tuple[Competition, Competition]:
@@ -172,12 +173,18 @@ class Metrics:
         return self.batteries.setdefault(battery, Competition()), self.total
 
     def bids_answered(self, bids: int, processing_ms: int) -> None:
-        """Count how long bids were worked on (the time they stood in the auction not counted)."""
+        """Count how long bids were worked on, each of them once.
+
+        From the moment that the loop could have read a bid's last byte until the desk judged it, and from what decided
+        it (a better bid, its time being up, the battery's offer) until its answer was handed over. The time in between,
+        while it stood in the auction, is not work.
+        """
         self.bid_ms.record(processing_ms, bids)
 
     def summary(self) -> dict[str, Any]:
         """Return everything as JSON."""
-        unanswered = self.frames_unanswered / self.frames_received if self.frames_received else 0.0
+        counts = self.traffic.counts
+        unanswered = counts.unanswered / counts.received if counts.received else 0.0
         return {
             "total": self.total.summary(),
             "batteries": {name: competition.summary() for name, competition in self.batteries.items()},
@@ -189,12 +196,13 @@ class Metrics:
                 "late": self.bid_ms.late,
             },
             "frames": {
-                "received": self.frames_received,
-                "unanswered": self.frames_unanswered,
+                "received": counts.received,
+                "unanswered": counts.unanswered,
                 "unanswered_share": round(unanswered, 6),
                 "target_share": UNANSWERED_TARGET,
-                "ok": unanswered < UNANSWERED_TARGET if self.frames_received else None,
+                "ok": unanswered < UNANSWERED_TARGET if counts.received else None,
             },
+            **self.traffic.summary(),
         }
 
 

@@ -19,7 +19,6 @@ from etp.auction import Shield, Terms
 from etp.auth import AuthPolicy
 from etp.connection import Role
 from etp.io.maker import ConnectionMaker
-from etp.latency import LatencyBook
 from etp.messages import Body, ReasonCode
 from etp.replies import PeerMemories
 from etp.units import price_to_wire
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from etp.io.crowd import Crowd
     from etp.io.pollclock import PollClock
     from etp.limits import Limits
+    from etp.traffic import Traffic
 
 
 COMMISSIONING: Final = "commissioning"
@@ -103,7 +103,7 @@ class Storefront:
         self.doors = Doors(
             self.name,
             handler=self.seller.desk,
-            maker=self._connection_maker(site.limits),
+            maker=self._connection_maker(site.limits, metrics.traffic),
             clock=poll_clock,
             answer=self.seller.answer_datagram,
             crowd=crowd,
@@ -113,14 +113,14 @@ class Storefront:
         self.seller.on_name_free = self._memories.unpin
         self.seller.on_untold = lambda peer, end: self._memories.note(peer, end, self.seller.now_ms())
 
-    def _connection_maker(self, limits: Limits) -> ConnectionMaker:
+    def _connection_maker(self, limits: Limits, traffic: Traffic) -> ConnectionMaker:
         return ConnectionMaker(
             role=Role.BATTERY,
             device_id=self.seller.device_id,
             policy=self._policy,
             limits=limits,
             wall_ms=self._around.wall_ms,
-            latency=LatencyBook(),  # one for all connections: the agent asks how late it is, not how late each link is
+            traffic=traffic,
             memories=self._memories,
             nonce=self._around.random_bytes(6).hex(),
             price_cap=price_to_wire(self.site.price_cap_e4),

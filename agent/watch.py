@@ -86,16 +86,12 @@ class BatteryWatch:
                 self._tell("bid_refused", {**fields, "waited_ms": waited_ms})
 
     def processed(self, bids: int, processing_ms: int) -> None:
-        """Bids were answered; the time they stood is not counted."""
+        """Bids were decided, after so much work (`Metrics.bids_answered`)."""
         self._metrics.bids_answered(bids, processing_ms)
 
-    def received(self, frames: int) -> None:
-        """Frames arrived."""
-        self._metrics.frames_received += frames
-
     def unanswered(self, frames: int) -> None:
-        """Frames that wanted an answer will get none."""
-        self._metrics.frames_unanswered += frames
+        """Frames that wanted an answer will get none, for reasons that their connection does not know."""
+        self._metrics.traffic.counts.unanswered += frames
 
     def awarded(self, award: Award, peers_pushed: int) -> None:
         """The auction awarded a bid."""

@@ -52,6 +52,17 @@ file. With `--json` every line is one JSON object instead; the first has `"event
 | `crashed` | `reason` | a fault of this program; the battery is dialled again |
 
 Prices are in 1/10 000 c/kWh (`_e4`), energies in Wh, powers in W. A battery is named by its endpoint.
+
+## The status file
+
+One JSON object, written anew every second: need, budget and market, `connected`, `batteries[]`, and of all connections
+since the start, closed ones included:
+
+- `latency_ms`: by type of the frames that it sent (`"BidConfirm"`, ...) the `count`, how many were `late` (sent after
+  their limit), the `p99` and the `limit` in ms. Types that were never sent are left out.
+- `connections`: what became of the frames: `received`, `bad` (undecodable, misdirected, forged), `expired` (ttl 0),
+  `dropped` (without a second effect), `superseded` (ours, replaced by newer ones before they left); `repeated`,
+  `over_rate` and `unanswered` are counted by batteries only.
 """
 
 

@@ -19,9 +19,9 @@ from etp.io.group import MulticastSettings, MulticastUnavailable
 from etp.io.maker import ConnectionMaker
 from etp.io.multicast import Finder
 from etp.io.pollclock import PollClock
-from etp.latency import LatencyBook
 from etp.limits import Limits
 from etp.timing import Role
+from etp.traffic import Traffic
 from settlement.keys import IdentityKey
 
 if TYPE_CHECKING:
@@ -57,13 +57,14 @@ async def _serve(config: AggregatorConfig, ready: Callable[[str], None], write: 
     key = None if config.root_file is None else IdentityKey.from_file(config.directory / config.root_file)
     policy = AuthPolicy(peers=config.network.peers, trusted=config.network.trusted_keys, signer=key)
     device_id = label_of(config.name) if key is None else key.device_id
+    traffic = Traffic()
     maker = ConnectionMaker(
         role=Role.AGGREGATOR,
         device_id=device_id,
         policy=policy,
         limits=Limits(),
         wall_ms=wall_ms,
-        latency=LatencyBook(),
+        traffic=traffic,
     )
     clock = PollClock()
 
@@ -72,7 +73,8 @@ async def _serve(config: AggregatorConfig, ready: Callable[[str], None], write: 
 
     chance = random.Random(config.seed)  # noqa: S311 (a market's chance, no secret)
     aggregator = Aggregator(
-        config, Surroundings(device_id=device_id, dial=dial, wall_ms=wall_ms, rng=chance, write=write)
+        config,
+        Surroundings(device_id=device_id, dial=dial, wall_ms=wall_ms, rng=chance, write=write, traffic=traffic),
     )
     finder = _finder(config, policy, device_id, aggregator)
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -21,6 +21,7 @@ from aggregator.reputation import Reputation
 from aggregator.scout import Scout
 from aggregator.session import Session
 from aggregator.value import ValueModel
+from etp.traffic import Traffic
 
 if TYPE_CHECKING:
     import random
@@ -37,7 +38,8 @@ _E4: Final = 10_000
 class Surroundings:
     """What the service needs of the world.
 
-    `dial` opens a connection, `rng` is all its chance, `write` takes event lines (None = nobody does).
+    `dial` opens a connection, `rng` is all its chance, `write` takes event lines (None = nobody does); what
+    `dial` opens counts into `traffic`.
     """
 
     device_id: int
@@ -45,6 +47,7 @@ class Surroundings:
     wall_ms: Callable[[], int]
     rng: random.Random
     write: Callable[[str], None] | None = None
+    traffic: Traffic = field(default_factory=Traffic)
 
 
 class Aggregator:
@@ -52,6 +55,7 @@ class Aggregator:
 
     def __init__(self, config: AggregatorConfig, surroundings: Surroundings) -> None:
         self._config = config
+        self._traffic = surroundings.traffic
         self.emit = Events(config.name, wall_ms=surroundings.wall_ms, write=surroundings.write)
         rng = surroundings.rng
         self.buyer = make_buyer(config, wall_ms=surroundings.wall_ms, rng=rng, now_ms=_now_ms())
@@ -92,12 +96,13 @@ class Aggregator:
         await self.pool.close()
 
     def status(self) -> dict[str, Any]:
-        """Return need, budget, market and every battery, for people and machines."""
+        """Return need, budget, market, every battery and how late we were, for people and machines."""
         return {
             "name": self._config.name,
             **self.buyer.summary(),
             "connected": self.pool.connected,
             "batteries": [{**slot.session.summary(), "circuit": slot.breaker.circuit.value} for slot in self.pool],
+            **self._traffic.summary(),
         }
 
     async def _write_status(self) -> None:

@@ -20,10 +20,10 @@ from etp.auth import AuthPolicy
 from etp.io.client import connect
 from etp.io.maker import ConnectionMaker
 from etp.io.pollclock import PollClock
-from etp.latency import LatencyBook
 from etp.limits import Limits
 from etp.messages import MessageType
 from etp.timing import Role
+from etp.traffic import Traffic
 
 if TYPE_CHECKING:
     from aggregator.slot import Conversation, Slot
@@ -47,7 +47,7 @@ async def serve(given: dict[str, Any]) -> None:
     batteries = ", ".join(f'"127.0.0.1:{port}"' for port in given["ports"])
     path.write_text(_CONFIG.format(batteries=batteries), encoding="utf-8")
     config = load_config(path)
-    latency = LatencyBook()
+    traffic = Traffic()
     label = label_of(config.name)
     maker = ConnectionMaker(
         role=Role.AGGREGATOR,
@@ -55,7 +55,7 @@ async def serve(given: dict[str, Any]) -> None:
         policy=AuthPolicy(),
         limits=Limits(),
         wall_ms=wall_ms,
-        latency=latency,
+        traffic=traffic,
     )
     clock = PollClock()
 
@@ -69,7 +69,7 @@ async def serve(given: dict[str, Any]) -> None:
     say(ready=True)
     stream = await orders()
     async for _ in stream:
-        confirms = latency[MessageType.BID_CONFIRM]
+        confirms = traffic.latency[MessageType.BID_CONFIRM]
         say(count=confirms.count, late=confirms.late, p99_ms=confirms.percentile(0.99))
     await aggregator.stop()
 

@@ -18,6 +18,15 @@ _NOTHING_LEFT: Final = {
     "no energy above the floor and the owner's share": "sold out",
 }
 """Why nothing is on offer though selling is allowed (agent.offer), and what to call it while nothing is delivered."""
+_ODD: Final = {
+    "bad": "bad",
+    "expired": "expired",
+    "over_rate": "above the rate",
+    "dropped": "dropped",
+    "repeated": "answered again",
+    "superseded": "superseded",
+}
+"""What may be wrong with frames (etp.counts), in words."""
 
 
 def snapshot_text(snapshot: Mapping[str, Any]) -> str:
@@ -27,7 +36,7 @@ def snapshot_text(snapshot: Mapping[str, Any]) -> str:
     lines += ["", *_alarms(snapshot.get("alarms", ()))]
     metrics = snapshot.get("metrics") or {}
     if total := metrics.get("total"):
-        lines += ["", "since start:", *(f"  {line}" for line in (*_competition(total), *_answers(metrics)))]
+        lines += ["", "since start:", *(f"  {line}" for line in _figures(metrics, total))]
     lines += _troubled_tasks(snapshot.get("tasks", ()))
     return "\n".join(lines)
 
@@ -97,6 +106,10 @@ def _alarms(alarms: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
+def _figures(metrics: Mapping[str, Any], total: Mapping[str, Any]) -> list[str]:
+    return [*_competition(total), *_answers(metrics), *_traffic(metrics)]
+
+
 def _competition(total: Mapping[str, Any]) -> list[str]:
     lines = [
         (
@@ -132,6 +145,24 @@ def _answers(metrics: Mapping[str, Any]) -> list[str]:
             f"({_percent(frames.get('unanswered_share'))}, target < {_percent(frames.get('target_share'))})"
         )
     ]
+
+
+def _traffic(metrics: Mapping[str, Any]) -> list[str]:
+    """What was sent, by type and how late; and what was wrong with what came, if anything was."""
+    sent, came = metrics.get("latency_ms") or {}, metrics.get("connections") or {}
+    lines = []
+    if sent:
+        late, count = (sum(figures[name] for figures in sent.values()) for name in ("late", "count"))
+        by_type = ", ".join(_sent(name, figures) for name, figures in sent.items())
+        lines.append(f"{late} of {counted(count, 'frame')} sent late: {by_type}")
+    if odd := ", ".join(f"{came[name]} {words}" for name, words in _ODD.items() if came.get(name)):
+        lines.append(f"frames of all connections: {odd}")
+    return lines
+
+
+def _sent(name: str, figures: Mapping[str, int]) -> str:
+    late = f", {figures['late']} late" if figures["late"] else ""
+    return f"{figures['count']} {name} (p99 {figures['p99']} ms{late})"
 
 
 def _troubled_tasks(tasks: Sequence[Mapping[str, Any]]) -> list[str]:

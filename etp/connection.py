@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Final
 
 from etp.auth import NOBODY, AuthPolicy, Signer, sign_frame
 from etp.bids import PRICE_MAX
-from etp.counts import Counts
 from etp.extensions import Contract, Receipt, extensions
 from etp.frame import encode_plain_reject, encode_plain_tcp, encode_tcp, prefixed
 from etp.identity import UNSIGNED_TYPES, Identity
 from etp.intake import Intake, Received
-from etp.latency import LatencyBook, bucket_of
+from etp.latency import bucket_of
 from etp.limits import FRAME_BYTES_MIN, LENGTH_PREFIX_BYTES, Limits
 from etp.messages import FIRST_BATTERY_ID, Body, MessageType
 from etp.outbox import FIRST, Outbox, Waiting
 from etp.timing import LIMIT_MS, PRIORITY, SHORTEST_LIMIT_MS, WHEN_LATE, Lateness, Role
+from etp.traffic import Traffic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,12 +38,15 @@ _PLAIN_TCP_BYTES: Final = FRAME_BYTES_MIN + LENGTH_PREFIX_BYTES
 _REGISTER: Final = int(MessageType.REGISTER)
 _ACCEPT: Final = int(MessageType.BID_ACCEPT)
 _REJECT: Final = int(MessageType.BID_REJECT)
+_STATUS: Final = int(MessageType.BESS_STATUS)
 _REJECT_PRIORITY: Final = PRIORITY[_REJECT]
 _BEFORE_PROOF: Final = {
     Role.AGGREGATOR: UNSIGNED_TYPES | {MessageType.REGISTER},
     Role.BATTERY: UNSIGNED_TYPES,
 }
 """What leaves before the peer has proved its key: who dials introduces himself first."""
+_REPLIES: Final = frozenset({int(MessageType.QUERY_RESPONSE), _REJECT})
+"""What a buyer waits for. An Accept that has not left is its award's business, which says Reject in its place."""
 _ID: Final = slice(5, 13)
 _ANSWERS: Final = frozenset(
     {MessageType.BID_ACCEPT, MessageType.BID_REJECT, MessageType.TERMINATE, MessageType.BESS_STATUS}
@@ -91,18 +94,22 @@ class Connection:
         remote: str,
         now_ms: int,
         wall_ms: Callable[[], int],
-        latency: LatencyBook | None = None,
+        traffic: Traffic | None = None,
         nonce: str = "",
         address: str = "",
         shared: AddressPace | None = None,
         price_cap: float = PRICE_MAX,
     ) -> None:
-        """`nonce` makes the name of an unsigned peer unlike those of other processes; see `ConnectionMaker`."""
+        """`nonce` makes the name of an unsigned peer unlike those of other processes; see `ConnectionMaker`.
+
+        `traffic` is where this connection counts, alone or with others.
+        """
         self.role = role
         self.device_id = device_id
         self.remote = remote
-        self.counts = Counts()
-        self.latency = LatencyBook() if latency is None else latency
+        traffic = Traffic() if traffic is None else traffic
+        self.counts = traffic.counts
+        self.latency = traffic.latency
         self.close_reason: str | None = None
         self.is_calm = False
         """Nothing came of the last read but its one event: no need to look for something to write or to close."""
@@ -292,6 +299,20 @@ class Connection:
         else:
             self.close_reason = self._intake.silence(now_ms)
 
+    def missed(self, body: Body) -> None:
+        """Count an answer that was made when nothing could leave any more: nobody will hear it."""
+        if self._is_battery and body[1] < FIRST_BATTERY_ID and (body[0] in _REPLIES or body[0] == _STATUS):
+            self.counts.unanswered += 1
+
+    def lost(self) -> None:
+        """Count the answers that had not left when the transport was gone."""
+        for _, kind, _, frame, _ in (*self._flight, *self._outbox.waiting):
+            self._count_unsaid(kind, frame)
+
+    def _count_unsaid(self, kind: int, frame: bytes) -> None:
+        if kind in _REPLIES and int.from_bytes(frame[_ID], "little") < FIRST_BATTERY_ID:
+            self.counts.unanswered += 1
+
     def take_sent(self) -> list[tuple[Body, int]]:
         """Return the Accepts handed over since the last call, each with when."""
         sent, self._sent = self._sent, []
@@ -317,6 +338,7 @@ class Connection:
         """Put a frame into the outbox; one that does not fit closes the connection, and nothing is queued after it."""
         self.is_calm = False
         if self._choked:
+            self._count_unsaid(kind, frame)
             return
         priority = PRIORITY[kind]
         if kind == _REGISTER and not self._introduced and (self._is_strict or self.signer is not None):
@@ -349,9 +371,11 @@ class Connection:
             if now_ms - item[2] > LIMIT_MS[kind]:
                 if WHEN_LATE[kind] is Lateness.SUPERSEDE and any(newer[1] == kind for newer in waiting[index + 1 :]):
                     self.counts.superseded += 1
+                    self._count_unsaid(kind, item[3])
                     continue
                 if kind == _ACCEPT and item[4] is not None:
                     self._late.append(item[4])
+                    self.latency[kind].record(now_ms - item[2])
                     continue
             priority, kind, cause_ms, frame, body = item
             if kind == _ACCEPT and body is not None:

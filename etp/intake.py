@@ -40,6 +40,7 @@ _CONFIRM: Final = int(MessageType.BID_CONFIRM)
 _STATUS: Final = int(MessageType.BESS_STATUS)
 _ANSWERED: Final = frozenset({_BID, _CONFIRM})
 """The types whose refusal is said aloud with a Reject."""
+_WANTS_ANSWER: Final = _ANSWERED | {_QUERY}
 
 _PLAIN_BID: Final = struct.Struct("<IBQQBd24sd26s")
 """Length, type, id, device, ttl, price, three fields that a Bid does not use, quantity, five more."""
@@ -150,11 +151,13 @@ class Intake:
             self._framed_ms = self._now_ms = now_ms
             self._cause_ms = cause_ms
             self._counts.received += len(frames)
-            for frame in frames:
+            waiting = iter(frames)
+            for frame in waiting:
                 event = self._take(frame)
                 if event is not None:
                     events.append(event)
                 if self.close_reason is not None:
+                    self._counts.unanswered += sum(unread[0] in _WANTS_ANSWER for unread in waiting)
                     return events
         elif len(reader.tail) == len(data):
             self._framed_ms = now_ms
@@ -224,6 +227,7 @@ class Intake:
                 if self._refused.is_over(self._now_ms)
                 else f"more than twice {limits.address_frames_per_s} frames/s from its address"
             )
+            self._counts.unanswered += frame[0] in _WANTS_ANSWER
             return None
         try:
             body, extensions = decode_frame(frame)
@@ -232,6 +236,7 @@ class Intake:
         kind = body[0]
         if body[3] == 0:
             self._counts.expired += 1
+            self._counts.unanswered += kind in _WANTS_ANSWER
             return None
         if kind not in self._hears or (kind == _STATUS and self._is_battery and extensions.receipt is None):
             self._count_bad()

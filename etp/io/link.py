@@ -129,6 +129,7 @@ class Link(asyncio.Protocol):
         has said, or will say, that the conversation is over.
         """
         if self._closing:
+            self.connection.missed(body)
             return
         if body[0] == _ACCEPT:
             self._accepts = True
@@ -144,6 +145,7 @@ class Link(asyncio.Protocol):
         first, and then writes them one right after the other. Otherwise nothing is returned, and it is as with `send`.
         """
         if self._closing or self._transport is None:
+            self.connection.counts.unanswered += 1
             return b""
         holds = hold or self._corked
         at_once = not (holds or self._paused) and self._tls is None
@@ -266,6 +268,7 @@ class Link(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         self._clock.link_closed()
+        self.connection.lost()
         reason = self._reason or (f"{type(exc).__name__}: {exc}" if exc is not None else "the peer closed")
         log.info("link_closed", remote=self.remote, peer=self.peer, reason=reason, opened=self._opened)
         self._owner.gone(self, reason)

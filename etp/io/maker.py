@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from etp.auth import AuthPolicy
-    from etp.latency import LatencyBook
     from etp.limits import Limits
+    from etp.traffic import Traffic
 
 
 class ConnectionMaker:
-    """Builds the connections of one battery or one aggregator; they share memories, latencies and a count of ids.
+    """Builds the connections of one battery or one aggregator; they share memories, traffic figures and a count of ids.
 
     The connections of one address (IPv6: one /64) share its rate.
     """
@@ -33,12 +33,14 @@ class ConnectionMaker:
         policy: AuthPolicy,
         limits: Limits,
         wall_ms: Callable[[], int],
-        latency: LatencyBook | None = None,
+        traffic: Traffic | None = None,
         memories: PeerMemories | None = None,
         nonce: str = "",
         price_cap: float = PRICE_MAX,
     ) -> None:
         """`nonce` tells the connections of this process from those of others, in whose names unsigned trades go on.
+
+        `traffic` is where all of them count (None = each for itself).
 
         `price_cap` is the battery's highest price in c/kWh: a bid above it is malformed.
         """
@@ -47,7 +49,7 @@ class ConnectionMaker:
         self.policy = policy
         self.limits = limits
         self.wall_ms = wall_ms
-        self.latency = latency
+        self.traffic = traffic
         self.memories = PeerMemories(limits) if memories is None else memories
         self.nonce = nonce
         self.price_cap = price_cap
@@ -68,7 +70,7 @@ class ConnectionMaker:
             remote=remote,
             now_ms=now_ms,
             wall_ms=self.wall_ms,
-            latency=self.latency,
+            traffic=self.traffic,
             nonce=self.nonce,
             price_cap=self.price_cap,
             address=site,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -57,6 +58,10 @@ class Told:
 
     def lot_id(self, *_lot: object) -> int | None:
         return None if self.journal_full else 10 + len(self.opened)
+
+
+def _behind(late_ms: int) -> int:
+    return now_ms() + late_ms
 
 
 def on(scenario: Callable[[LotKeeper, Told], Coroutine[None, None, None]], rule: str = "standing_bid") -> None:
@@ -122,7 +127,7 @@ def test_how_late_an_award_is_can_be_asked_while_it_is_told() -> None:
         lots.offer(OFFER, TERMS)
         for bid_id, late_ms in ((1, 0), (2, 30), (3, 70)):
             lots.bids([Bid("a", bid_id, 400_000, 300)], now_ms())
-            lots._now_ms = lambda late_ms=late_ms: now_ms() + late_ms
+            lots._now_ms = partial(_behind, late_ms)
             if late_ms == 70:
                 await asyncio.sleep(0.19)
                 lots.bids([Bid("b", 4, 400_000, 300)], now_ms() + late_ms)

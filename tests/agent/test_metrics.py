@@ -7,6 +7,7 @@ import json
 import pytest
 
 from agent.metrics import Competition, Improvement, Metrics, improvement
+from etp.messages import MessageType
 
 
 def test_improvement_in_per_cent_is_absent_without_a_reserve() -> None:
@@ -92,10 +93,35 @@ def test_answers_and_silence_are_counted() -> None:
     metrics = Metrics()
     for ms in range(100):
         metrics.bids_answered(1, ms)
-    metrics.frames_received, metrics.frames_unanswered = 200, 4
+    metrics.traffic.counts.received, metrics.traffic.counts.unanswered = 200, 4
     summary = metrics.summary()
     assert summary["bid_processing_ms"]["count"] == 100
     assert 45 <= summary["bid_processing_ms"]["p50"] <= 55
     assert 95 <= summary["bid_processing_ms"]["p99"] <= 104
     assert summary["frames"]["unanswered_share"] == 0.02
     assert not summary["frames"]["ok"]
+
+
+def test_the_frames_that_left_are_told_by_message_type_and_the_others_by_what_became_of_them() -> None:
+    metrics = Metrics()
+    sent = metrics.traffic.latency
+    sent[MessageType.BID_REJECT].record(3, 990)
+    sent[MessageType.BID_REJECT].record(700, 10)
+    sent[MessageType.DEVICE_FAILURE].record(201)
+    metrics.traffic.counts.bad = 5
+    metrics.traffic.counts.superseded = 2
+    summary = metrics.summary()
+    assert summary["latency_ms"] == {
+        "BidReject": {"count": 1_000, "late": 10, "p99": 3, "limit": 500},
+        "DeviceFailure": {"count": 1, "late": 1, "p99": 220, "limit": 200},
+    }
+    assert summary["connections"] == {
+        "bad": 5,
+        "dropped": 0,
+        "expired": 0,
+        "over_rate": 0,
+        "received": 0,
+        "repeated": 0,
+        "superseded": 2,
+        "unanswered": 0,
+    }

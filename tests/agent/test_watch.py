@@ -175,7 +175,7 @@ def test_an_alarm_is_told_once_each_time_and_again_when_its_reason_changes(lines
 
 def test_frames_and_processing_are_counted() -> None:
     ear = Ear()
-    ear.watch.received(10)
+    ear.metrics.traffic.counts.received = 10
     ear.watch.unanswered(1)
     ear.watch.processed(9, 3)
     look = ear.metrics.summary()

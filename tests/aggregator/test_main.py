@@ -77,6 +77,27 @@ async def test_it_buys_prints_json_lines_and_ends_on_ctrl_c(tmp_path: Path) -> N
     assert (tmp_path / "r.root").stat().st_size == 32
 
 
+async def test_its_status_file_says_how_late_its_frames_were(tmp_path: Path) -> None:
+    seller = StandInBattery(wall_ms=wall_ms)
+    port = await seller.start()
+    process = await start("--config", write_config(tmp_path, port, 'status_file = "status.json"\n'))
+    path = tmp_path / "status.json"
+    try:
+        async with asyncio.timeout(30):
+            while not path.exists() or '"BidConfirm"' not in path.read_text():  # noqa: ASYNC110 - a file has no event
+                await asyncio.sleep(0.05)
+        code, _, _ = await stopped(process)
+    finally:
+        await seller.close()
+    assert code == 0
+    status = json.loads(path.read_text())
+    confirms = status["latency_ms"]["BidConfirm"]
+    assert (confirms["count"], confirms["late"], confirms["limit"]) == (1, 0, 500)
+    assert status["latency_ms"]["Register"]["count"] >= 1
+    assert status["connections"]["received"] >= 3
+    assert status["connections"]["bad"] == status["connections"]["unanswered"] == 0
+
+
 async def test_without_json_it_prints_one_ready_line(tmp_path: Path) -> None:
     process = await start("--config", write_config(tmp_path, 1))
     assert process.stdout is not None

@@ -103,6 +103,7 @@ async def test_a_configured_buyer_buys_its_need_and_says_so(tmp_path: Path) -> N
             assert (status["bought_wh"], status["connected"], status["name"]) == (5_000, 1, "test")
             assert status["spent_c"] == 25.0
             assert status["batteries"][0]["circuit"] == "closed"
+            assert (status["latency_ms"], status["connections"]["received"]) == ({}, 0)  # its dial counts elsewhere
             assert running.lines[0]["aggregator"] == "test"
             assert running.lines[0]["at_ms"] == WALL_MS
     finally:

@@ -17,6 +17,7 @@ from agent.metrics import Metrics
 from agent.offer import Promises, SellingLimits, offer_of
 from cli.status_text import event_text, snapshot_text
 from drivers.device import BatteryInfo, BatteryState, Value
+from etp.messages import MessageType
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -82,6 +83,10 @@ def snapshot(*batteries: BatterySnapshot, alarms: list[AlarmSnapshot] | None = N
                 distinct_bidders=bidders,
                 energy_wh=1_000,
             )
+    metrics.traffic.latency[MessageType.BID_REJECT].record(3, 1_200)
+    metrics.traffic.latency[MessageType.BID_ACCEPT].record(501, 2)
+    metrics.traffic.counts.over_rate = 7
+    metrics.traffic.counts.bad = 1
     return {
         "site": "farm",
         "version": "0.1.0",
@@ -109,6 +114,8 @@ def test_people_see_batteries_lots_deliveries_and_figures() -> None:
     assert "\nsince start:\n  1 lot, 1 with competition" in text
     assert "several bidders: 1 trade, above reserve 5.00 c (20 %) on average, best 5.00 c" in text
     assert "0 of 0 frames unanswered (0.0 %, target < 1.0 %)" in text
+    assert "2 of 1202 frames sent late: 2 BidAccept (p99 520 ms, 2 late), 1200 BidReject (p99 3 ms)" in text
+    assert "frames of all connections: 1 bad, 7 above the rate" in text
     assert "task desk: waiting, 2 crashes, last: ValueError: x" in text
 
 
