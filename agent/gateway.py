@@ -24,6 +24,7 @@ from agent.logs import get_logger
 from agent.loop_lag import LoopLag
 from agent.metrics import Metrics
 from agent.records import Kind
+from agent.remains import look
 from agent.site_control import OwnerDesk
 from agent.storefront import Storefront
 from agent.supervisor import NEVER, Supervisor
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agent.config_values import Site
+    from agent.remains import Remains
     from agent.supervisor import Crash
     from agent.surroundings import Surroundings
 
@@ -81,6 +83,7 @@ class Gateway:
 
     async def start(self, *, control: bool = True) -> None:
         """Open everything and sell. Raises JournalBusy, ListenError or ControlError with what to do about it."""
+        remains = look(self.site)
         journal, books = await self._open_books()
         self._journal = journal
         self._refuse_orphans(books)
@@ -100,6 +103,7 @@ class Gateway:
             )
             self.fronts[front.name] = front
             front.restore(books.get(front.name, Books(battery=front.name)))
+        self._tell_of_losses(remains)
         if self._around.telemetry:
             self._telemetry = self._feed_telemetry()
         journal.on_room = self._journal_room
@@ -222,6 +226,14 @@ class Gateway:
         for front in self.fronts.values():
             feed.watch(front.name, front.battery)
         return feed
+
+    def _tell_of_losses(self, remains: Remains) -> None:
+        """Let the owner hear of a journal or an identity that this start had to make although it is not the first."""
+        lost = remains.of_journal()
+        for name, front in self.fronts.items():
+            for alarm, words in (("new journal", lost), ("new identity", remains.of_identity(name))):
+                if words:
+                    front.seller.watch.alarm(alarm, words, raised=True, blocks_selling=False)
 
     def _journal_room(self, nearly_full: bool, words: str) -> None:
         """The journal is nearly full, or no longer: the owner hears of it before selling must stop."""

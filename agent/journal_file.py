@@ -52,6 +52,7 @@ _BUSY_TIMEOUT_S: Final = 5.0
 _CHECKPOINT_PAGES: Final = 100  # short checkpoints: an award waits for at most 400 kB of copying
 _WAL_BYTES_MAX: Final = 8 << 20
 _CACHE_KIB: Final = 256
+_EMPTY: Final = "empty (0 bytes), as a power cut can leave a file: what it held is lost"
 
 
 def row_of(seq: int, battery: str, kind: str, at_ms: int, body: Mapping[str, Any]) -> Row:
@@ -100,7 +101,7 @@ class JournalFile:
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock_fd = _lock(path)
-            _create(path)
+            _begin(path)
             connection = _connect(path, max_bytes)
             small = path.stat().st_size <= _CHECK_AT_OPEN_BYTES
             if small:
@@ -193,6 +194,9 @@ def salvage_records(path: Path, damage: list[str]) -> Iterator[Record]:
     """
     last = 0
     try:
+        if _is_empty(path):  # SQLite would take it for a new file, and delete the log beside it
+            damage.append(_EMPTY)
+            return
         with closing(_connect_to_read(path)) as connection:
             try:
                 for row in connection.execute(_SELECT_ALL):
@@ -257,17 +261,37 @@ def _lock(path: Path) -> int:
     return fd
 
 
-def _create(path: Path) -> None:
-    """Make sure the file exists, for its owner only, and that its name survives a power cut."""
-    try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-    except FileExistsError:
+def _begin(path: Path) -> None:
+    """Make sure there is a journal. Raises JournalCorrupt for what is left of one: records would be forgotten."""
+    if path.exists():
+        if _is_empty(path):
+            raise JournalCorrupt(path, f"{_EMPTY}; {KEEP_AND_RESTORE}")
         return
+    place = path.resolve()
+    wal = place.with_name(place.name + "-wal")
+    if wal.exists() and not _is_empty(wal):
+        raise JournalCorrupt(path, f"missing, but {wal.name} holds records of it; {KEEP_AND_RESTORE}")
+    _create(place)
+
+
+def _create(path: Path) -> None:
+    """Make a journal for its owner only; a power cut leaves either none or a whole one."""
+    new = path.with_name(path.name + ".new")
     directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
+        for suffix in ("", "-journal"):
+            new.with_name(new.name + suffix).unlink(missing_ok=True)
+        os.close(os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        with closing(sqlite3.connect(new, isolation_level=None)) as connection:
+            bring_up_to_date(connection, new)
+        new.rename(path)
         os.fsync(directory)
     finally:
         os.close(directory)
+
+
+def _is_empty(path: Path) -> bool:
+    return path.stat().st_size == 0
 
 
 def _connect(path: Path, max_bytes: int) -> sqlite3.Connection:

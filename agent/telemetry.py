@@ -8,7 +8,9 @@ can tell a known gap). A damaged file is set aside as `<name>.damaged` and a new
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
+import stat
 from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -28,6 +30,9 @@ FLUSH_ROWS: Final = 10  # one commit for ten rows: 0.75 kB of flash a row instea
 _CHECKPOINT_PAGES: Final = 100
 _WAL_BYTES_MAX: Final = 8 << 20
 _CACHE_KIB: Final = 256
+_BESIDE: Final = ("-wal", "-shm")
+_MODE: Final = 0o600
+_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
 class Sample(NamedTuple):
@@ -85,12 +90,12 @@ class TelemetryRing:
             try:
                 connection = _connect(path)
             except (sqlite3.Error, JournalCorrupt) as error:
-                if not isinstance(journal_error(path, error), JournalCorrupt):
+                if not isinstance(_error(path, error), JournalCorrupt):
                     raise
                 _set_aside(path)
                 connection = _connect(path)
         except (sqlite3.Error, OSError) as error:
-            raise journal_error(path, error) from error
+            raise _error(path, error) from error
         return cls(path, connection, executor, rows_max)
 
     @property
@@ -141,7 +146,7 @@ class TelemetryRing:
     def _written(self, group: list[Sample], lost: int, error: BaseException | None) -> None:
         self._writing = False
         if error is not None:
-            self.failed = journal_error(self.path, error)
+            self.failed = _error(self.path, error)
             self._lost += lost + len(group) + len(self._buffer)
             self._buffer.clear()
             if self.on_failure is not None:
@@ -161,8 +166,12 @@ def read_samples(path: Path, *, after_id: int = 0, limit: int = 1_000) -> list[t
         finally:
             connection.close()
     except sqlite3.Error as error:
-        raise journal_error(path, error) from error
+        raise _error(path, error) from error
     return [(row[0], Sample._make(row[1:])) for row in rows]
+
+
+def _error(path: Path, error: BaseException) -> JournalError:
+    return journal_error(path, error, has_largest_size=False)
 
 
 def _dropped(connection: sqlite3.Connection) -> int:
@@ -171,6 +180,7 @@ def _dropped(connection: sqlite3.Connection) -> int:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
+    _for_its_owner_only(path)
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
@@ -187,7 +197,15 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def _for_its_owner_only(path: Path) -> None:
+    """Make the file if there is none, mode 0600, or take a mode back that others may use; SQLite's own files follow."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE))
+    for each in (path, *(path.with_name(path.name + suffix) for suffix in _BESIDE)):
+        if each.exists() and each.stat().st_mode & _OTHERS:
+            each.chmod(_MODE)
+
+
 def _set_aside(path: Path) -> None:
     path.replace(path.with_name(f"{path.name}.damaged"))
-    for suffix in ("-wal", "-shm"):
+    for suffix in _BESIDE:
         path.with_name(path.name + suffix).unlink(missing_ok=True)

@@ -144,7 +144,7 @@ class TelemetryFeed:
                 ring.add(sample)
         elif error is not None:
             self._lost += len(waiting)
-            self._fail(journal_error(self.path, error))
+            self._fail(journal_error(self.path, error, has_largest_size=False))
             executor.close()
         self._opened.set()
 

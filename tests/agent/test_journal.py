@@ -159,7 +159,7 @@ async def test_a_failed_disk_fails_everything_that_waits_and_all_that_follows(pa
     assert [type(futures[n].exception()) for n in (0, 2)] == [JournalFull, JournalFull]
     assert told == [journal.failed]
     for _ in range(2):
-        with pytest.raises(JournalFull, match="free space on the disk"):
+        with pytest.raises(JournalFull, match="raise journal_max_mb"):
             journal.append("home", "award", {})
     assert executor.held == 0
     journal.abandon()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import stat
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from agent.journal_errors import JournalError
 from agent.journal_executor import ThreadExecutor
 from agent.journal_testing import HeldExecutor
-from agent.telemetry import BUFFER_MAX, Sample, TelemetryRing, read_samples
+from agent.telemetry import BUFFER_MAX, FLUSH_ROWS, Sample, TelemetryRing, read_samples
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -120,3 +121,32 @@ def test_no_place_for_a_file_is_an_error(tmp_path: Path) -> None:
         opened(tmp_path / "telemetry.db")
     with pytest.raises(JournalError):
         read_samples(tmp_path / "none.db")
+
+
+@pytest.fixture
+def open_to_others(path: Path) -> Path:
+    path.parent.mkdir()
+    path.touch()
+    path.chmod(0o644)
+    return path
+
+
+async def test_the_files_are_for_their_owner_only(open_to_others: Path) -> None:
+    for place in (open_to_others, open_to_others.with_name("new.db")):
+        ring = opened(place)
+        for n in range(FLUSH_ROWS):
+            ring.add(sample(n))
+        found = {each.name: stat.S_IMODE(each.stat().st_mode) for each in place.parent.glob(f"{place.name}*")}
+        assert found == dict.fromkeys((place.name, f"{place.name}-wal", f"{place.name}-shm"), 0o600)
+        await ring.close()
+
+
+async def test_files_that_a_crash_left_open_to_others_are_closed_to_them(path: Path) -> None:
+    ring = opened(path)
+    beside = [path.with_name(path.name + suffix) for suffix in ("", "-wal", "-shm")]
+    for each in beside:
+        each.chmod(0o644)
+    again = opened(path)
+    assert {stat.S_IMODE(each.stat().st_mode) for each in beside} == {0o600}
+    await again.close()
+    await ring.close()
