@@ -32,6 +32,9 @@ DECIDED_MAX: Final = 4_096
 WAKE_UP_FRAMES_MAX: Final = 16_384
 """Answers to one read (at most 256 KiB, 2,978 frames) while the transport is free; more is a handler that runs away."""
 
+ENDS_LOGGED_PER_MIN: Final = 60
+"""Links without a trade whose ends one battery tells in its log: enough to see who fails and why, 20 MB a day."""
+
 _MAY_BE_OFF: Final = frozenset(
     {
         "connections",

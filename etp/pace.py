@@ -86,6 +86,35 @@ class AddressPaces:
             del self._paces[address]
 
 
+class LinePace:
+    """Lets `per_min` lines into a log each minute, and counts the others; 0 lets all of them."""
+
+    __slots__ = ("_began_ms", "_per_min", "_said", "unsaid")
+
+    def __init__(self, per_min: int) -> None:
+        self._per_min = per_min
+        self._began_ms = 0
+        self._said = 0
+        self.unsaid = 0
+        """Lines held back since the start."""
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether there is a limit at all."""
+        return self._per_min > 0
+
+    def spend(self, now_ms: int) -> bool:
+        """Whether one more line may be said."""
+        if now_ms - self._began_ms >= _MINUTE_MS:
+            self._began_ms = now_ms
+            self._said = 0
+        if 0 < self._per_min <= self._said:
+            self.unsaid += 1
+            return False
+        self._said += 1
+        return True
+
+
 class BadFrames:
     """The bad frames of the last minute; `add` says when the limit is reached. Limit 0 never is."""
 

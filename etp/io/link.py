@@ -58,6 +58,7 @@ class Link(asyncio.Protocol):
         "_reason",
         "_timer",
         "_tls",
+        "_traded",
         "_transport",
         "address",
         "connection",
@@ -84,7 +85,7 @@ class Link(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._made_ms = self._now_ms = 0
-        self._opened = self._paused = self._corked = self._closing = self._accepts = False
+        self._opened = self._paused = self._corked = self._closing = self._accepts = self._traded = False
         self._reason = ""
         self.address = self.remote = "?"
 
@@ -132,7 +133,7 @@ class Link(asyncio.Protocol):
             self.connection.missed(body)
             return
         if body[0] == _ACCEPT:
-            self._accepts = True
+            self._accepts = self._traded = True
         now_ms = self._now_ms if self._corked else self._clock.now_ms()
         self.connection.send(body, now_ms=now_ms, cause_ms=cause_ms, contract=contract, reason=reason, receipt=receipt)
         if not (hold or self._corked):
@@ -270,10 +271,19 @@ class Link(asyncio.Protocol):
         self._clock.link_closed()
         self.connection.lost()
         reason = self._reason or (f"{type(exc).__name__}: {exc}" if exc is not None else "the peer closed")
-        log.info("link_closed", remote=self.remote, peer=self.peer, reason=reason, opened=self._opened)
+        self._log_end(reason)
         self._owner.gone(self, reason)
         if self._opened:
             self._handler.link_closed(self, reason)
+
+    def _log_end(self, reason: str) -> None:
+        """Say why it is over. Any stranger can make links and leave: that is no news, and faults are told sparingly."""
+        ends = self._maker.ends
+        fields = {"remote": self.remote, "peer": self.peer, "reason": reason, "opened": self._opened}
+        if self._traded or not ends.is_limited or (self._reason and ends.spend(self._clock.now_ms())):
+            log.info("link_closed", **fields, unsaid=ends.unsaid)
+        else:
+            log.debug("link_closed", **fields)
 
     def _open(self) -> None:
         self._opened = True

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from etp.bids import PRICE_MAX
 from etp.connection import Connection
 from etp.io.sockets import site_of
-from etp.pace import AddressPaces
+from etp.limits import ENDS_LOGGED_PER_MIN
+from etp.pace import AddressPaces, LinePace
 from etp.replies import PeerMemories
 from etp.timing import Role
 
@@ -54,6 +55,8 @@ class ConnectionMaker:
         self.nonce = nonce
         self.price_cap = price_cap
         self._paces = AddressPaces(limits.address_frames_per_s if role is Role.BATTERY else 0)
+        self.ends = LinePace(ENDS_LOGGED_PER_MIN if role is Role.BATTERY else 0)
+        """How many ends of links go into the log: who dials makes its own links, a battery's are made by anybody."""
         self._last_id = 0
 
     def __call__(self, remote: str, now_ms: int, address: str = "") -> Connection:

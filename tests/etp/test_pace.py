@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etp.limits import ADDRESSES_PACED
-from etp.pace import AddressPaces, BadFrames, FrameRate
+from etp.pace import AddressPaces, BadFrames, FrameRate, LinePace
 
 
 def test_a_burst_and_then_the_average() -> None:
@@ -81,3 +81,16 @@ def test_ten_bad_frames_within_a_minute() -> None:
 def test_bad_frames_may_be_tolerated() -> None:
     tolerant = BadFrames(0)
     assert not any(tolerant.add(0) for _ in range(1_000))
+
+
+def test_so_many_lines_a_minute_and_the_others_are_counted() -> None:
+    pace = LinePace(3)
+    assert [pace.spend(now_ms) for now_ms in (70_000, 70_001, 70_002, 100_000, 129_999)] == [True] * 3 + [False] * 2
+    assert [pace.spend(130_000), pace.unsaid] == [True, 2]
+
+
+def test_lines_that_are_our_own_are_all_said() -> None:
+    pace = LinePace(0)
+    assert not pace.is_limited
+    assert all(pace.spend(0) for _ in range(1_000))
+    assert pace.unsaid == 0

@@ -145,12 +145,20 @@ class FakeTransport(asyncio.Transport):
 class Stage:
     """One link on a fake transport and a fake loop."""
 
-    def __init__(self, handler: Notes, *, limits: Limits | None = None, role: Role = Role.BATTERY) -> None:
+    def __init__(
+        self,
+        handler: Notes,
+        *,
+        limits: Limits | None = None,
+        role: Role = Role.BATTERY,
+        made_by: ConnectionMaker | None = None,
+    ) -> None:
         self.loop = FakeLoop()
         self.handler = handler
         self.clock = PollClock(self.loop.face, ticking=False)
         self.owner = Owner()
-        self.link = Link(handler=handler, maker=maker(role, limits=limits), clock=self.clock, owner=self.owner)
+        made_by = made_by or maker(role, limits=limits)
+        self.link = Link(handler=handler, maker=made_by, clock=self.clock, owner=self.owner)
         self.transport = FakeTransport(self.link)
         self.link.connection_made(self.transport)
 

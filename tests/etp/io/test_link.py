@@ -9,7 +9,7 @@ from etp.connection import Received, Role
 from etp.frame import decode_frame, encode_tcp
 from etp.io.link import CLOSING_S, Link
 from etp.io.pollclock import PollClock
-from etp.limits import Limits
+from etp.limits import ENDS_LOGGED_PER_MIN, Limits
 from etp.messages import Body, MessageType
 from tests.etp.io.fakes import DEVICE, FakeLoop, FakeTransport, Notes, Owner, Refuser, Stage, bid, maker
 
@@ -242,3 +242,28 @@ def test_handler_that_fails_in_a_read_does_not_stay_corked() -> None:
         stage.link.data_received(encode_tcp(bid(1)))
     stage.link.send(push(1))
     assert len(stage.transport.writes) == 1
+
+
+@pytest.mark.parametrize("role", Role)
+def test_strangers_that_come_and_go_do_not_fill_the_log_nor_hide_who_traded(role: Role) -> None:
+    makes = maker(role)
+    strangers = [Stage(Notes(), made_by=makes) for _ in range(ENDS_LOGGED_PER_MIN + 5)]
+    trader = Stage(Notes(), made_by=makes)
+    if role is Role.BATTERY:
+        trader.link.send(accept(5))
+    with capture_logs() as logs:
+        for stage in strangers:
+            stage.link.abort("half a frame")
+            stage.link.connection_lost(None)
+        trader.link.connection_lost(None)
+    held_back = 5 if role is Role.BATTERY else 0
+    assert [line["log_level"] for line in logs].count("debug") == held_back
+    assert (logs[-1]["log_level"], logs[-1]["peer"], logs[-1]["unsaid"]) == ("info", trader.link.peer, held_back)
+
+
+@pytest.mark.parametrize(("role", "level"), [(Role.BATTERY, "debug"), (Role.AGGREGATOR, "info")])
+def test_a_stranger_that_leaves_is_no_news_and_a_battery_that_leaves_is(role: Role, level: str) -> None:
+    stage = Stage(Notes(), role=role)
+    with capture_logs() as logs:
+        stage.link.connection_lost(ConnectionResetError("reset"))
+    assert [(line["event"], line["log_level"]) for line in logs] == [("link_closed", level)]
