@@ -1,11 +1,13 @@
 """What holds for every test.
 
 Property tests have no deadline of their own: a busy machine is not a finding. Directories have short names: the path of
-a unix socket has at most 107 bytes, and those of a test runner's workers eat most of them.
+a unix socket has at most 107 bytes, and those of a test runner's workers eat most of them. With WATTBID_REQUIRE_SYSTEM
+set, what is marked `system` must run: continuous integration has installed its packages.
 """
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,10 +16,22 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("house")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn the skip of a test that is marked `system` into a failure where its package is obligatory."""
+    report = yield
+    obligatory = os.environ.get("WATTBID_REQUIRE_SYSTEM") and item.get_closest_marker("system")
+    if report.skipped and obligatory and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        report.outcome = "failed"
+        report.longrepr = f"WATTBID_REQUIRE_SYSTEM is set, and this did not run: {reason}"
+    return report
 
 
 @pytest.fixture

@@ -92,7 +92,6 @@ def small_disk(directory: Path) -> Iterator[None]:
         subprocess.run(["umount", str(directory)], check=True, timeout=30)
 
 
-@pytest.mark.system
 def test_a_disk_that_fills_up_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     with small_disk(tmp_path):
         path = tmp_path / "demo.json"

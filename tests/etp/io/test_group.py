@@ -97,7 +97,6 @@ def test_group_of_the_other_ip_version_is_an_error() -> None:
         aim(sock, MulticastSettings(group=GROUP_V6))
 
 
-@pytest.mark.system
 def test_ipv6_group() -> None:
     name = interface_with_v6_multicast()
     if not name:

@@ -256,7 +256,6 @@ async def test_trouble_with_sending_is_told_once_and_so_is_its_end(
     assert announcer.counts.send_failed == 2
 
 
-@pytest.mark.system
 async def test_ipv6(tidy: AsyncExitStack, group: MulticastSettings) -> None:
     settings = MulticastSettings(group=GROUP_V6, port=group.port, interface=interface_with_v6_multicast())
     if not settings.interface:
