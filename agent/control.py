@@ -105,8 +105,11 @@ class ControlServer:
                 await client.run(reader)
         except (ConnectionError, TimeoutError, asyncio.CancelledError):
             writer.transport.abort()
-        await client.close()
-        await _finish(writer)
+        try:
+            await client.close()
+            await _finish(writer)
+        finally:
+            writer.transport.abort()  # for a server that closes meanwhile; else it is closed already
 
 
 class _Client:
@@ -154,16 +157,24 @@ class _Client:
             return protocol.refusal(error.request_id, error.code, str(error))
         try:
             result = self._perform(request)
-            return protocol.answer(request.id, result)
         except CommandRefusedError as error:
+            self._log_command(request, "refused", why=str(error))
             return protocol.refusal(request.id, protocol.REFUSED, str(error))
         except Exception as error:  # noqa: BLE001 - a request's outermost edge: told and logged, the agent goes on
+            why = f"{type(error).__name__}: {error}"
             _log.exception("control request failed", **self._who)
-            return protocol.refusal(request.id, protocol.FAILED, f"{type(error).__name__}: {error}")
+            self._log_command(request, "failed", why=why)
+            return protocol.refusal(request.id, protocol.FAILED, why)
+        self._log_command(request, "done")
+        return protocol.answer(request.id, result)
+
+    def _log_command(self, request: protocol.Request, outcome: str, **more: str) -> None:
+        """Log what somebody wanted changed, and what came of it; who only looks is not logged."""
+        if not isinstance(request, protocol.TakeSnapshot | protocol.Subscribe):
+            name = type(request).__name__
+            _log.info("control command", command=name, outcome=outcome, **self._who, **_fields(request), **more)
 
     def _perform(self, request: protocol.Request) -> Any:
-        if not isinstance(request, protocol.TakeSnapshot | protocol.Subscribe):
-            _log.info("control command", command=type(request).__name__, **self._who, **_fields(request))
         match request:
             case protocol.TakeSnapshot():
                 return self._site.snapshot()
@@ -182,7 +193,7 @@ class _Client:
             raise CommandRefusedError("this connection has subscribed already; open another one")
         self._subscription = self._hub.subscribe(events)
         self._pump = asyncio.get_running_loop().create_task(self._send_events(self._subscription))
-        return {"events": list(events or protocol.EVENTS), "number": self._hub.number}
+        return {"events": list(protocol.EVENTS if events is None else events), "number": self._hub.number}
 
     async def _send_events(self, subscription: Subscription) -> None:
         try:

@@ -12,11 +12,15 @@ Pure: no socket, no clock, nothing of the rest of the agent, so that any client 
 from __future__ import annotations
 
 import json
-from typing import Any, Final, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, TypedDict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PROTOCOL: Final = "wattbid-control"
 VERSION: Final = 1
 LINE_BYTES_MAX: Final = 65_536
+REQUESTS: Final = ("snapshot", "subscribe", "stop-selling", "resume", "set-reserve")
 EVENTS: Final = (
     "lot_opened",
     "bid_placed",
@@ -135,7 +139,7 @@ class TakeSnapshot(NamedTuple):
 
 
 class Subscribe(NamedTuple):
-    """`subscribe {"events": [names]}`: hear of these events from now on (left out = of all)."""
+    """`subscribe {"events": [names]}`: hear of these events from now on (left out = of all, [] = of none)."""
 
     id: Any
     events: tuple[str, ...] | None
@@ -169,7 +173,7 @@ Request = TakeSnapshot | Subscribe | StopSelling | Resume | SetReserve
 
 def decode_request(line: bytes) -> Request:
     """Read a client's line. Raises ProtocolError, with the request's id where it has one."""
-    body = decode_line(line)
+    body = decode_line(line, object_pairs_hook=_each_key_once)
     request_id = body.pop("id", None)
     what = body.pop("do", None)
     try:
@@ -179,10 +183,14 @@ def decode_request(line: bytes) -> Request:
         raise
 
 
-def decode_line(line: bytes) -> dict[str, Any]:
-    """Read a line as a JSON object. Raises ProtocolError."""
+def decode_line(
+    line: bytes, *, object_pairs_hook: Callable[[list[tuple[str, Any]]], dict[str, Any]] | None = None
+) -> dict[str, Any]:
+    """Read a line as a JSON object, as RFC 8259 has it: UTF-8, no NaN. Raises ProtocolError."""
     try:
-        body = json.loads(line)
+        body = json.loads(line.decode(), object_pairs_hook=object_pairs_hook, parse_constant=_no_constant)
+    except UnicodeDecodeError as error:
+        raise ProtocolError(MALFORMED, f"not UTF-8: {error.reason} at byte {error.start}") from error
     except (ValueError, RecursionError) as error:
         raise ProtocolError(MALFORMED, f"not a line of JSON: {error}") from error
     if not isinstance(body, dict):
@@ -191,8 +199,8 @@ def decode_line(line: bytes) -> dict[str, Any]:
 
 
 def encode_line(body: dict[str, Any]) -> bytes:
-    """Write one line."""
-    return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+    """Write one line; half a surrogate pair, which UTF-8 cannot say, goes as the escape that it came as."""
+    return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode(errors="backslashreplace") + b"\n"
 
 
 def greeting() -> dict[str, Any]:
@@ -234,8 +242,23 @@ def _request(request_id: Any, what: Any, body: dict[str, Any]) -> Request:
         case "set-reserve":
             _only(body, ("battery", "price_e4"))
             return SetReserve(request_id, _needed(_text(body, "battery"), "battery"), _price(body.get("price_e4")))
+        case None:
+            raise ProtocolError(MALFORMED, f"do is missing: it names a request, one of {', '.join(REQUESTS)}")
         case _:
-            raise ProtocolError(UNKNOWN, f"no request {what!r:.60}")
+            raise ProtocolError(UNKNOWN, f"no request {what!r:.60}; there are: {', '.join(REQUESTS)}")
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    body: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in body:
+            raise ProtocolError(MALFORMED, f"key {key!r:.60} stands more than once")
+        body[key] = value
+    return body
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def _only(body: dict[str, Any], keys: tuple[str, ...]) -> None:

@@ -11,6 +11,7 @@ import stat
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import structlog
 import uvloop
 
 from agent import control
@@ -110,6 +111,32 @@ async def test_requests_reach_the_site(bench: Bench) -> None:
         ("resume", "home"),
         ("reserve", "home", 250_000),
     ]
+
+
+async def test_a_command_is_logged_with_what_came_of_it(bench: Bench) -> None:
+    with structlog.testing.capture_logs() as lines:
+        async with await bench.client() as client:
+            await client.request("snapshot")
+            await client.request("stop-selling", battery="home", reason="cleaning")
+            for battery, name in (("barn", "set-reserve"), ("crash", "resume")):
+                with pytest.raises(CommandRefusedError):
+                    await client.request(name, battery=battery, **({"price_e4": 1} if battery == "barn" else {}))
+    told = [line for line in lines if line["event"] == "control command"]
+    assert [(line["command"], line["outcome"], line.get("why")) for line in told] == [
+        ("StopSelling", "done", None),
+        ("SetReserve", "refused", 'no battery "barn"'),
+        ("Resume", "failed", "ZeroDivisionError: bug"),
+    ]
+    assert (told[0]["battery"], told[0]["reason"], told[0]["pid"]) == ("home", "cleaning", os.getpid())
+
+
+async def test_a_subscription_to_nothing_says_so_and_brings_nothing(bench: Bench) -> None:
+    async with await bench.client() as client:
+        assert await client.request("subscribe", events=[]) == {"events": [], "number": 0}
+        bench.hub.publish("alarm", battery="home")
+        await client.request("snapshot")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(client.next_event(), 0.05)
 
 
 async def test_events_come_between_answers(bench: Bench) -> None:
