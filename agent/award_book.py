@@ -96,6 +96,12 @@ class AwardBook:
         """The power granted to every open award (magnitude)."""
         return sum(award.deal.power_w for award in self._open.values())
 
+    @property
+    def unconfirmed_wh(self) -> int:
+        """The energy of open awards whose buyers have not confirmed: what can still be voided."""
+        unbound = (award for award in self._open.values() if award.phase is not Phase.CONFIRMING)
+        return sum(award.deal.energy_wh for award in unbound)
+
     def add(self, award: Award, *, link: Link, buyer: str, signer: bytes | None, asked_at_ms: int) -> None:
         """Put an award on disk; its Accept follows when it is there."""
         deal = Deal(

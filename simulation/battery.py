@@ -40,6 +40,8 @@ class Troubles:
     deaf: bool = False
     """It acknowledges setpoints and does not follow them."""
     hot: bool = False
+    gauge_permille: int | None = None
+    """Its gauge has lost its count and shows this at most."""
 
 
 class Reading(NamedTuple):
@@ -66,6 +68,8 @@ class Device:
         self.name = name
         self.model = model
         self.troubles = Troubles()
+        self.sun_w = model.config.own_power_w
+        """What charges it while nobody commands it and its owner's house is content."""
         self.held = False
         self.reverts = 0
         self.counter_step_wh = counter_step_wh
@@ -77,6 +81,10 @@ class Device:
         """When it was read, the newest last; a process that dies does not take them along."""
         self.met: Reading | None = None
         """The first of the process that reads it now; None until there is one."""
+        self.reads = 0
+        """How often it has been read."""
+        self.shown_permille = 0
+        """The state of charge of the last reading, as its gauge showed it."""
         self.let_go_at_ms = 0
         """When it last became its own master again."""
         self.silent_at_ms = 0
@@ -103,7 +111,8 @@ class Device:
     def soc_permille(self) -> int:
         """The state of charge as its gauge shows it."""
         step = self.soc_step_permille
-        return min(1_000, (int(self.model.soc * 1_000) + self._soc_bias_permille) // step * step)
+        most = 1_000 if self.troubles.gauge_permille is None else self.troubles.gauge_permille
+        return min(most, (int(self.model.soc * 1_000) + self._soc_bias_permille) // step * step)
 
     def advance(self, now_ms: int) -> None:
         """Let time pass up to now, the revert timer included."""
@@ -120,6 +129,8 @@ class Device:
     def read(self, now_ms: int, *, is_first: bool) -> None:
         """Somebody reads it, for the first time in his life or again."""
         self.advance(now_ms)
+        self.reads += 1
+        self.shown_permille = self.soc_permille
         self._note()
         if self._seen_own_ms is None:
             self._seen_own_ms = now_ms

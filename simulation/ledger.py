@@ -23,6 +23,8 @@ class Ledger:
         self._awards: dict[Name, dict[str, Any]] = {}
         self._trades: dict[Name, int] = {}
         self._ended: set[Name] = set()
+        self.events = 0
+        """How many events of the gateway were heard."""
         self.confirmed: dict[Name, int] = {}
         """The agreed energy of every trade that its buyer was told exists."""
         self.told: Counter[tuple[str, TradeKey, int]] = Counter()
@@ -44,6 +46,7 @@ class Ledger:
 
     def heard(self, event: str, fields: dict[str, Any]) -> None:
         """Take an event of the gateway. Raises Breach when energy is promised that is not there to promise."""
+        self.events += 1
         battery = fields.get("battery", "")
         match event:
             case "lot_opened":

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from drivers.sim.physics import BatteryConfig, BatteryModel
+
 if TYPE_CHECKING:
     import random
 
@@ -20,7 +22,13 @@ DEVICES: Final[dict[str, Any]] = {
     "own_power_w": SUN_W,
     "time_lapse": TIME_LAPSE,
 }
+SCARCE: Final[dict[str, Any]] = {"own_power_w": 700}
+"""What differs at a battery of which too much is wanted: little sun."""
+SCARCE_START_PERMILLE: Final = (220, 300)
+_SCARCE_POWER_W: Final = 600
+_SCARCE_BID_KWH: Final = 0.2
 _OTHER_RULES: Final = ("sealed_first", "sealed_second", "ascending_clock", "first_acceptable")
+_SCARCE_SHARE: Final = 0.25
 _LOTS_PER_H: Final = 24
 _STRATEGIES: Final = ("random", "conservative", "aggressive", "truthful", "equilibrium", "zip", "win_rate", "timing")
 
@@ -35,6 +43,8 @@ class BuyerPart(NamedTuple):
     seed: int
     forgets_time: bool = False
     """Its machine has no clock of its own: after a restart it numbers its frames from 1."""
+    is_small: bool = False
+    """Where energy is scarce it bids for a part of a lot."""
 
 
 def battery_names(rng: random.Random) -> list[str]:
@@ -48,12 +58,23 @@ class Market(NamedTuple):
     lot_kwh: float
     rule: str
     signed: bool
+    scarce: bool = False
+    """Batteries near their floor, nothing kept for the owner, little power, and buyers who take a part of a lot."""
 
 
 def draw_market(rng: random.Random) -> Market:
     """Draw a market; the standing bid is the product's rule, the others get a part of the time."""
     rule = "standing_bid" if rng.random() < 0.7 else rng.choice(_OTHER_RULES)
-    return Market(lot_kwh=rng.choice((0.2, 0.3, 0.5)), rule=rule, signed=rng.random() < 0.5)
+    market = Market(lot_kwh=rng.choice((0.2, 0.3, 0.5)), rule=rule, signed=rng.random() < 0.5)
+    return market._replace(scarce=rng.random() < _SCARCE_SHARE)
+
+
+def draw_model(rng: random.Random, market: Market) -> BatteryModel:
+    """Draw a battery's charge at the start."""
+    if market.scarce:
+        start = rng.randint(*SCARCE_START_PERMILLE)
+        return BatteryModel(BatteryConfig(soc_permille=start, **{**DEVICES, **SCARCE}))
+    return BatteryModel(BatteryConfig(soc_permille=rng.randint(250, 1_000), **DEVICES))
 
 
 def site_toml(rng: random.Random, names: list[str], market: Market) -> str:
@@ -82,7 +103,8 @@ def site_toml(rng: random.Random, names: list[str], market: Market) -> str:
             f"standing_ms = {standing_ms}",
             f"reserve_c_per_kwh = {rng.choice((5.0, 8.0, 12.5))}",
             f"increment_c = {rng.choice((0.5, 1, 2))}",
-            f"share_percent = {rng.choice((50, 80, 100))}",
+            f"share_percent = {100 if market.scarce else rng.choice((50, 80, 100))}",
+            f"max_power_w = {_SCARCE_POWER_W}" if market.scarce else "",
         ]
     return "\n".join(lines)
 
@@ -106,6 +128,7 @@ def buyers_of(rng: random.Random, market: Market) -> list[BuyerPart]:
             need_kwh=round(market.lot_kwh * rng.uniform(1.0, 1.5) * _LOTS_PER_H / len(strategies), 1),
             seed=rng.getrandbits(32),
             forgets_time=number == forgetful,
+            is_small=number % 2 == 1,
         )
         for number, strategy in enumerate(strategies, start=1)
     ]
@@ -126,6 +149,7 @@ def buyer_toml(part: BuyerPart, batteries_listed: int, market: Market) -> str:
             "[buy]",
             f"need_kwh = {part.need_kwh}",
             "period_h = 1",
+            f"max_bid_kwh = {_SCARCE_BID_KWH}" if market.scarce and part.is_small else "",
             "[value]",
             f"forecast_c = [{part.value_c}]",
             "private_spread_c = 3",

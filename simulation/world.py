@@ -15,7 +15,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from agent.journal_errors import JournalClosed
-from drivers.sim.physics import BatteryConfig, BatteryModel
 from simulation import invariants
 from simulation.battery import Device
 from simulation.billing import Billing
@@ -27,14 +26,14 @@ from simulation.loop import VirtualLoop
 from simulation.machines import BuyerHost, GatewayHost
 from simulation.network import LinkWeather, Network
 from simulation.operator import Operator
+from simulation.promises import PromiseWatch
 from simulation.scene import (
-    DEVICES,
-    SUN_W,
     battery_names,
     buyer_toml,
     buyers_of,
     draw_gauge,
     draw_market,
+    draw_model,
     site_toml,
 )
 from simulation.trace import Trace
@@ -53,6 +52,8 @@ _QUIET_S: Final = 600.0
 _IDLE_POLL_S: Final = 2.0
 _BAD_WEATHER: Final = LinkWeather(delay_ms=(20, 400), stall_chance=0.05, reset_chance=0.002)
 _GOOD_WEATHER: Final = LinkWeather()
+_STALLED: Final = LinkWeather(stall_chance=1.0)
+_MISREAD_PERMILLE: Final = 12
 
 
 class Failure(Exception):  # noqa: N818 - it is what a run ends with
@@ -116,7 +117,7 @@ class World:
         self._ledger = Ledger()
         self._at_accept: deque[Callable[[], None]] = deque()
         """What waits for the next Accept, because it is about what happens right after one."""
-        self._watches: list[tuple[str, DeviceWatch]] = []
+        self._watches: list[tuple[str, DeviceWatch, PromiseWatch]] = []
         self._sold_wh: dict[str, float] = {}
         self._cause: BaseException | None = None
         self._crash_at_accept_by_s = 4 * _HOUR_S
@@ -185,7 +186,9 @@ class World:
                 self._for_a_while(fault, lambda on: setattr(device.troubles, "fault", "contactor" if on else ""))
             case "house":
                 takes_w = int(300 + 1_200 * fault.victim)
-                self._for_a_while(fault, lambda on: device.live(-takes_w if on else SUN_W, self._now_ms()))
+                self._for_a_while(fault, lambda on: device.live(-takes_w if on else device.sun_w, self._now_ms()))
+            case "gauge":
+                self._at_accept.append(partial(self._for_a_while, fault, partial(self._misread, fault)))
             case "weather":
                 self._for_a_while(fault, self._turn_weather)
             case "reset":
@@ -220,6 +223,15 @@ class World:
             case unknown:
                 raise ValueError(f"unknown kind of fault: {unknown}")
 
+    def _misread(self, fault: Fault, begins: bool) -> None:
+        """Let the gauges show little more than the floor, and every link stall until they have been read."""
+        for site in self.gateway.site.batteries:
+            shown = site.floor_permille + int(_MISREAD_PERMILLE * fault.victim)
+            self.devices[site.name].troubles.gauge_permille = shown if begins else None
+        if begins:
+            self.network.weather = _STALLED
+            self.loop.call_outside(_IDLE_POLL_S, self._turn_weather, False)
+
     def _silence(self, device: Device, *, on: bool) -> None:
         device.troubles.silent = on
         device.silent_at_ms = self._now_ms()
@@ -247,7 +259,7 @@ class World:
 
     def _for_a_while(self, fault: Fault, switch: Callable[[bool], None]) -> None:
         switch(True)
-        self.loop.call_later(fault.lasts_ms / 1_000, switch, False)
+        self.loop.call_outside(fault.lasts_ms / 1_000, switch, False)
 
     def _turn_weather(self, bad: bool) -> None:
         self.network.weather = _BAD_WEATHER if bad else _GOOD_WEATHER
@@ -314,8 +326,11 @@ class World:
         now_ms = int(self.loop.time() * 1_000)
         gateway = self.gateway.gateway
         fronts = {} if gateway is None else gateway.fronts
-        for name, watch in self._watches:
-            watch.check(fronts.get(name), now_ms)
+        for name, watch, promises in self._watches:
+            front = fronts.get(name)
+            watch.check(front, now_ms)
+            if front is not None:
+                promises.check(front)
 
     def _raise_cause(self) -> None:
         if self._cause is not None:
@@ -350,7 +365,7 @@ class World:
         rng = random.Random(self._rng.random())
         names = battery_names(rng)
         for name in names:
-            model = BatteryModel(BatteryConfig(soc_permille=rng.randint(250, 1_000), **DEVICES))
+            model = draw_model(rng, self._market)
             step_permille, bias_permille = draw_gauge(rng)
             self.devices[name] = Device(
                 name,
@@ -372,7 +387,10 @@ class World:
             idle_poll_s=_IDLE_POLL_S,
         )
         for site in host.site.batteries:
-            self._watches.append((site.name, DeviceWatch(self.devices[site.name], site.floor_permille)))
+            device = self.devices[site.name]
+            self._watches.append(
+                (site.name, DeviceWatch(device, site.floor_permille), PromiseWatch(device, self._ledger))
+            )
         return host
 
     def _make_buyer(self, part: BuyerPart) -> BuyerHost:

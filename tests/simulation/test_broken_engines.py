@@ -8,18 +8,19 @@ from __future__ import annotations
 import asyncio
 import importlib
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agent import award_book, delivery_view
+from agent import award_book, delivery_view, seller
 from agent.delivery import Delivery
 from agent.delivery_ports import StopReport
 from agent.gauge import Gauge
 from agent.journal import Journal
 from agent.journal_file import JournalFile
 from agent.lots import LotKeeper
-from agent.offer import Promises
+from agent.offer import Offer, Promises, offer_of
 from agent.records import Kind
 from agent.seller import Seller
 from etp import connection
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 SEEDS = range(1, 6)
 NOTHING_ASKED = Least(awards_per_h=0, faults_per_h=0)
 MARKET = Market(lot_kwh=0.5, rule="standing_bid", signed=False)
+SCARCE = MARKET._replace(scarce=True)
 
 
 def faults(**rates: float) -> FaultRates:
@@ -98,7 +100,23 @@ def test_an_engine_that_accepts_twice_is_caught(monkeypatch: pytest.MonkeyPatch,
 
 def test_a_desk_that_forgets_what_it_promised_is_caught(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(Seller, "promises", lambda _self: Promises())
-    assert "Wh owed" in caught(tmp_path)
+    text = caught(tmp_path)
+    assert "Wh owed" in text or "a shortfall leaves nothing on offer" in text
+
+
+def test_a_desk_that_forgets_the_energy_it_promised_is_caught(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It knows the power it promised, which is most of what keeps it from selling again."""
+
+    def forgets_energy(*args: Any, promises: Promises, **rest: Any) -> Offer:
+        return offer_of(*args, promises=replace(promises, energy_wh=0), **rest)
+
+    monkeypatch.setattr(seller, "offer_of", forgets_energy)
+    assert "a shortfall leaves nothing on offer" in caught(tmp_path, market=SCARCE, gauge=60)
+
+
+def test_a_desk_that_keeps_awards_it_cannot_serve_is_caught(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(seller, "offer_of", lambda *args, **rest: replace(offer_of(*args, **rest), short_wh=0))
+    assert "a shortfall leaves nothing on offer" in caught(tmp_path, market=SCARCE, gauge=60)
 
 
 def test_an_accept_after_its_limit_is_caught(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -141,7 +159,8 @@ def test_a_disk_that_loses_a_confirm_is_caught(monkeypatch: pytest.MonkeyPatch, 
 def test_an_end_that_was_told_and_is_not_on_disk_is_caught(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     forget(monkeypatch, Kind.DELIVERY_ENDED)
     text = caught(tmp_path)
-    assert "what a buyer is told is on disk" in text or "is missing" in text or "have not ended" in text
+    reasons = ("what a buyer is told is on disk", "is missing", "have not ended", "payouts equal receipts")
+    assert any(reason in text for reason in reasons)
 
 
 def test_a_stop_that_leaves_the_battery_alone_is_caught(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
