@@ -1,18 +1,19 @@
-"""`wattbid`: finds the named command and imports only what that command needs."""
+"""`wattbid`: finds the named command and imports only what that command needs.
+
+This module itself imports next to nothing, so that Ctrl-C is quiet almost from the first moment.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import difflib
 import importlib
-import importlib.metadata
+import os
 import signal
 import sys
-from typing import Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
-import typer.main
-
-from cli import streams
+if TYPE_CHECKING:
+    from types import FrameType
 
 _USAGE: Final = 2
 _SIGNAL_BASE: Final = 128
@@ -31,8 +32,11 @@ def main() -> None:
     """Run the command line; the exit status is the command's (2 for a command that is not known).
 
     A file or an output that fails is one line on standard error and status 1. Output that nobody reads any more ends
-    quietly, as SIGPIPE would.
+    quietly, as SIGPIPE would; so does Ctrl-C, with status 130.
     """
+    _end_at_once_on_interrupt()
+    from cli import streams
+
     output = streams.guard()
     name = sys.argv[1] if len(sys.argv) > 1 else "--help"
     status = 0
@@ -62,19 +66,41 @@ def _status_of(name: str) -> int:
         print(_help())
         return 0
     if name in ("--version", "-V"):
-        print(f"wattbid {importlib.metadata.version('wattbid')}")
+        from importlib.metadata import version
+
+        print(f"wattbid {version('wattbid')}")
         return 0
     if name not in _COMMANDS:
+        import difflib
+
         nearest = difflib.get_close_matches(name, _COMMANDS, n=1)
         hint = f", did you mean {nearest[0]!r}?" if nearest else ""
         _complain(f"wattbid: no command {name!r}{hint}\n\n{_help()}")
         return _USAGE
-    command = typer.main.get_command(importlib.import_module(_COMMANDS[name][0]).app)
+    from typer.main import get_command
+
+    command = get_command(importlib.import_module(_COMMANDS[name][0]).app)
+    _interrupt_raises()
     try:
         command.main(args=sys.argv[2:], prog_name=f"wattbid {name}")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0
+
+
+def _end_at_once_on_interrupt() -> None:
+    """Let Ctrl-C end a process that has begun nothing yet; who ignores it or handles it otherwise goes on so."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _end_at_once)
+
+
+def _interrupt_raises() -> None:
+    if signal.getsignal(signal.SIGINT) is _end_at_once:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _end_at_once(number: int, _frame: FrameType | None) -> NoReturn:
+    os._exit(_SIGNAL_BASE + number)  # raising would show wherever an import is: half of a package, or a traceback
 
 
 def _complain(text: str) -> None:
