@@ -98,6 +98,7 @@ class Intake:
         "_reader",
         "_refused",
         "_wall_ms",
+        "_wanting",
         "close_reason",
         "decided",
         "identity",
@@ -124,6 +125,7 @@ class Intake:
         self._is_battery = role is Role.BATTERY
         self._has_fast_lane = self._is_battery and not identity.needs_auth
         self._hears = HEARD_BY[role]
+        self._wanting = _WANTS_ANSWER & self._hears
         self._limits = limits
         self._memories = memories
         self._counts = counts
@@ -157,7 +159,7 @@ class Intake:
                 if event is not None:
                     events.append(event)
                 if self.close_reason is not None:
-                    self._counts.unanswered += sum(unread[0] in _WANTS_ANSWER for unread in waiting)
+                    self._counts.unanswered += sum(unread[0] in self._wanting for unread in waiting)
                     return events
         elif len(reader.tail) == len(data):
             self._framed_ms = now_ms
@@ -227,7 +229,7 @@ class Intake:
                 if self._refused.is_over(self._now_ms)
                 else f"more than twice {limits.address_frames_per_s} frames/s from its address"
             )
-            self._counts.unanswered += frame[0] in _WANTS_ANSWER
+            self._counts.unanswered += frame[0] in self._wanting
             return None
         try:
             body, extensions = decode_frame(frame)
@@ -236,7 +238,7 @@ class Intake:
         kind = body[0]
         if body[3] == 0:
             self._counts.expired += 1
-            self._counts.unanswered += kind in _WANTS_ANSWER
+            self._counts.unanswered += kind in self._wanting
             return None
         if kind not in self._hears or (kind == _STATUS and self._is_battery and extensions.receipt is None):
             self._count_bad()

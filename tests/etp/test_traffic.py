@@ -93,6 +93,9 @@ def test_expired_frames_that_asked_for_something_are_unanswered() -> None:
     ):
         assert connection.receive(encode_tcp(body._replace(ttl=0)), 0, 0) == []
     assert (connection.counts.expired, connection.counts.unanswered) == (5, 3)
+    buyer = make_connection(Role.AGGREGATOR)
+    buyer.receive(encode_tcp(Body.query(1, 9)._replace(ttl=0)), 0, 0)
+    assert (buyer.counts.expired, buyer.counts.unanswered) == (1, 0)
 
 
 def test_the_connections_of_one_maker_count_together_also_when_they_are_gone() -> None:
