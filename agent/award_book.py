@@ -63,7 +63,7 @@ class AwardListener(Protocol):
         """An award's record did not reach the disk in time; or one did again."""
 
     def tell_later(self, peer: str, end: Body) -> None:
-        """A signed buyer is away and must hear how its award ended when it comes back."""
+        """A signed buyer is away, or may be, and must hear how its award ended when it comes back."""
 
 
 class AwardBook:

@@ -1,8 +1,8 @@
 """How signed buyers' trades and awards ended, kept until each buyer says that it knows.
 
 A connection may be dead without anybody having noticed, and a buyer may be away over a restart of ours; so an end is
-told on the connection there is, and again whenever its buyer registers (ETP section 7). Bounded: the oldest make room,
-those without energy first, because whoever has many keys can leave as many awards unconfirmed as it likes.
+told on every connection there is, and again whenever its buyer registers (ETP section 7). Bounded: the oldest make
+room, those without energy first, because whoever has many keys can leave as many awards unconfirmed as it likes.
 """
 
 from __future__ import annotations

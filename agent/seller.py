@@ -209,7 +209,7 @@ class Seller:
         self.watch.alarm("journal slow", words, raised=late, blocks_selling=False)
 
     def tell_later(self, peer: str, end: Body) -> None:
-        """An award fell through while its buyer was away: it is told when it registers."""
+        """An award fell through and its buyer was away, or may have been: it is told when it registers."""
         self.ends.remember(peer, end)
         self.on_untold(peer, end)
 

@@ -36,6 +36,22 @@ def confirms(lab: Lab, wire: Wire, accept: Body) -> None:
     wire.write(lab.signed_bytes(agreed, ALICE))
 
 
+async def loses_the_connection_it_bid_on(lab: Lab, *, others: int) -> list[Wire]:
+    """Bid, and lose that connection while the award is on its way to a slow disk; return the others, oldest first."""
+    lab.host.disk.stall_ms = 250
+    one = await registered(lab, 1)
+    wires = [await lab.wire() for _ in range(others)]
+    bids(lab, one, 7)
+    await asyncio.sleep(0.1)
+    for number, wire in enumerate(wires, start=2):
+        wire.write(lab.signed_bytes(Body.register(number, DEVICE), ALICE, first=True))
+    await asyncio.sleep(0.05)
+    one.close()
+    await asyncio.sleep(0.05)
+    assert [record for record in lab.host.records() if record.kind == Kind.AWARD] == []
+    return wires
+
+
 def void_of(lab: Lab) -> tuple[int, bool]:
     """Return the code of the one void on disk, and whether it counts as untold."""
     (void,) = [record.body for record in lab.host.records() if record.kind == Kind.VOID]
@@ -118,22 +134,58 @@ def test_an_accept_whose_connection_is_gone_reaches_the_buyer_wherever_it_is(tmp
 
     async def story() -> None:
         await lab.up()
-        lab.host.disk.stall_ms = 200
-        one = await registered(lab, 1)
-        bids(lab, one, 7)
-        await asyncio.sleep(0.15)  # awarded, and on its way to the disk
-        two = await registered(lab, 2)
-        one.close()
-        await registered(lab, 3)
-        await asyncio.sleep(0.1)
-        lab.host.disk.stall_ms = 0
-        (accept,) = two.of(*ANSWERS)
+        two, eve = await loses_the_connection_it_bid_on(lab, others=2)
+        await asyncio.sleep(0.2)
+        ((accept,), overheard) = two.of(*ANSWERS), eve.of(*ANSWERS)
         assert (accept.message_type, accept.message_id) == (MessageType.BID_ACCEPT, 7)
+        assert overheard == [accept]
         confirms(lab, two, accept)
         await asyncio.sleep(1)
         assert [status.message_id for status in two.of(MessageType.BESS_STATUS)][:1] == [7]
+        assert len(lab.told("bid_accepted")) == len(lab.books().trades) == 1
+
+    lab.run(story())
+
+
+def test_who_does_not_read_its_accept_takes_none_from_the_buyer(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, signed=True)
+
+    async def story() -> None:
+        await lab.up()
+        two, _ = await loses_the_connection_it_bid_on(lab, others=2)
+        _, eves_end = lab.front().seller.desk.links_of(f"key:{ALICE.public_key.hex()}")
+        eves_end.pause_writing()
+        await asyncio.sleep(0.6)  # longer than an Accept may wait, and less than the buyer has for its Confirm
+        eves_end.resume_writing()
+        (accept,) = two.of(*ANSWERS)
+        confirms(lab, two, accept)
+        await asyncio.sleep(0.5)
         assert len(lab.books().trades) == 1
-        assert len(lab.told("bid_accepted")) == 1
+
+    lab.run(story())
+
+
+@pytest.mark.parametrize("comes_again", [False, True])
+def test_an_accept_that_waits_where_nobody_is_left_is_offered_again_or_given_up(
+    tmp_path: Path, comes_again: bool
+) -> None:
+    lab = Lab(tmp_path, signed=True)
+
+    async def story() -> None:
+        await lab.up()
+        (two,) = await loses_the_connection_it_bid_on(lab, others=1)
+        (end,) = lab.front().seller.desk.links_of(f"key:{ALICE.public_key.hex()}")
+        end.pause_writing()
+        await asyncio.sleep(0.15)
+        lab.host.disk.stall_ms = 0
+        three = await registered(lab, 9) if comes_again else None
+        two.close()
+        await asyncio.sleep(0.02)
+        assert two.of(*ANSWERS) == []
+        if three is None:
+            assert void_of(lab) == (ReasonCode.NOT_CONFIRMED, True)
+        else:
+            assert [body.message_type for body in three.of(*ANSWERS)] == [MessageType.BID_ACCEPT]
 
     lab.run(story())
 
