@@ -33,7 +33,8 @@ def snapshot_text(snapshot: Mapping[str, Any]) -> str:
     """Return a snapshot as text. Missing figures are shown as `-`."""
     lines = [_title(snapshot), ""]
     lines += _table([_HEAD, *(_battery(battery) for battery in snapshot.get("batteries", ()))])
-    lines += ["", *_alarms(snapshot.get("alarms", ()))]
+    alarms = snapshot.get("alarms", ())
+    lines += ["", *_reasons(snapshot.get("batteries", ()), alarms), *_alarms(alarms)]
     metrics = snapshot.get("metrics") or {}
     if total := metrics.get("total"):
         lines += ["", "since start:", *(f"  {line}" for line in _figures(metrics, total))]
@@ -68,9 +69,7 @@ def _battery(battery: Mapping[str, Any]) -> tuple[str, ...]:
         _unit(battery.get("power_w"), 1_000, "kW", 2),
         _unit(battery.get("voltage_mv"), 1_000, "V", 1),
         _state(battery),
-        f"{_unit(lot.get('energy_wh'), 1_000, 'kWh', 1)}, {_unit(lot.get('power_w'), 1_000, 'kW', 1)}"
-        if lot
-        else "none",
+        f"{_energy(lot.get('energy_wh'))}, {_unit(lot.get('power_w'), 1_000, 'kW', 1)}" if lot else "none",
         price(lot.get("price_to_beat_e4")) if lot else _UNKNOWN,
         price(battery.get("reserve_e4")),
         str(len(lot.get("standing", ()))) if lot else "0",
@@ -79,21 +78,35 @@ def _battery(battery: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _state(battery: Mapping[str, Any]) -> str:
+    """Return how a battery is in a few words; why is told by its alarm."""
     if not battery.get("connected"):
         return "no contact"
-    if fault := battery.get("fault"):
-        return f"fault: {fault}"
+    if battery.get("fault"):
+        return "fault"
     reason = battery.get("stopped") or ""
     if reason and reason not in _NOTHING_LEFT:
-        return f"stopped: {reason}"
+        return "stopped, delivering" if battery.get("deliveries") else "stopped"
     if battery.get("deliveries"):
         return "delivering" if reason else "selling, delivering"
     return _NOTHING_LEFT.get(reason, "selling")
 
 
 def _delivery(delivery: Mapping[str, Any]) -> str:
-    delivered, agreed = delivery.get("delivered_wh", 0) / 1_000, delivery.get("energy_wh", 0) / 1_000
-    return f"{delivered:.2f} of {agreed:.2f} kWh at {price(delivery.get('price_e4'))}"
+    delivered, agreed = _energy(delivery.get("delivered_wh", 0)), _energy(delivery.get("energy_wh", 0))
+    return f"{delivered} of {agreed} at {price(delivery.get('price_e4'))}"
+
+
+def _reasons(batteries: Sequence[Mapping[str, Any]], alarms: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return why batteries do not sell where no alarm says it: a battery that is too cold is no alarm."""
+    told = {(alarm.get("battery"), alarm.get("reason")) for alarm in alarms}
+    lines = []
+    for battery in batteries:
+        name, stopped, fault = battery.get("name", "?"), battery.get("stopped") or "", battery.get("fault") or ""
+        if fault and not any(of == name and fault in str(reason) for of, reason in told):
+            lines.append(f"{name}: fault: {fault}")
+        if stopped and stopped != fault and stopped not in _NOTHING_LEFT and (name, stopped) not in told:
+            lines.append(f"{name}: {stopped}")
+    return lines
 
 
 def _alarms(alarms: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -116,7 +129,7 @@ def _competition(total: Mapping[str, Any]) -> list[str]:
             f"{counted(total.get('lots'), 'lot')}, {total.get('lots_with_competition')} with competition, "
             f"{_bidders(total.get('average_distinct_bidders'))} a lot on average, "
             f"sold {_percent(total.get('success_rate'))}; "
-            f"{counted(total.get('trades'), 'trade')}, {_unit(total.get('delivered_wh'), 1_000, 'kWh', 1)} delivered, "
+            f"{counted(total.get('trades'), 'trade')}, {_energy(total.get('delivered_wh'))} delivered, "
             f"average price {price(total.get('average_price_e4'))}"
         )
     ]
@@ -181,6 +194,13 @@ def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
 
 def _unit(value: float | None, divisor: int, unit: str, digits: int) -> str:
     return _UNKNOWN if value is None else f"{value / divisor:.{digits}f} {unit}"
+
+
+def _energy(energy_wh: int | None) -> str:
+    """Return an energy in kWh, below one in Wh: 100 Wh a lot and 3 Wh delivered are figures too."""
+    if energy_wh is None or abs(energy_wh) < 1_000:
+        return _unit(energy_wh, 1, "Wh", 0)
+    return _unit(energy_wh, 1_000, "kWh", 1 if energy_wh % 100 == 0 else 2)
 
 
 def _percent(share: float | None) -> str:

@@ -20,12 +20,13 @@ def follow(book: Book, say: Callable[[str], None]) -> None:
 
 
 def trade_line(trade: Trade) -> str:
-    """Return one delivered trade as a line."""
+    """Return one delivered trade as a line; the first acceptable bid only where it was not just the reserve."""
     over_reserve = (trade.price_e4 - trade.reserve_e4) / 10_000
     over_first = (trade.price_e4 - trade.first_acceptable_e4) / 10_000
+    first = "" if trade.first_acceptable_e4 == trade.reserve_e4 else f"  first bid {over_first:+.2f}"
     return (
         f"  {trade.battery:<6} to {trade.aggregator:<6} {trade.price_e4 / 10_000:6.2f} c/kWh"
-        f"  reserve {over_reserve:+.2f}  first bid {over_first:+.2f}  {counted(trade.bidders, 'bidder')}"
+        f"  reserve {over_reserve:+.2f}{first}  {counted(trade.bidders, 'bidder')}"
         f"  {trade.delivered_wh} Wh, counter {trade.metered_wh or 0:.1f}, {_end(trade)}"
     )
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cli.demo_stage.records import Trade
 
 VERSION: Final = 1
-_BASES: Final = {"reserve": "reserve", "first_acceptable": "first acceptable bid"}
+_BASES: Final = {"reserve": "reserve", "first_acceptable": "first bid that met the reserve"}
 
 
 class Report:

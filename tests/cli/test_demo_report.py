@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from cli.demo_stage.lines import follow, trade_line
 from cli.demo_stage.report import Report
@@ -46,8 +47,17 @@ def test_people_get_a_few_short_lines() -> None:
     lines = Report(sound_evidence()).lines()
     assert lines[0] == "1 trade, 1 with competition, 0.5 kWh in 7 s, average price 38.30 c/kWh"
     assert "over the reserve: 8.30 c/kWh (+27.7 %), 8.30 at best" in lines
+    assert "over the first bid that met the reserve: 7.30 c/kWh (+23.6 %), 7.30 at best" in lines
     assert lines[-1] == "14 of 14 invariants held"
     assert max(map(len, lines)) < 80
+
+
+def test_a_first_bid_is_shown_only_where_it_was_not_just_the_reserve() -> None:
+    (trade,) = sound_evidence().trades
+    assert "  reserve +8.30  first bid +7.30  3 bidders" in trade_line(trade)
+    at_reserve = replace(trade, first_acceptable_e4=trade.reserve_e4)
+    assert "  reserve +8.30  3 bidders" in trade_line(at_reserve)
+    assert at_reserve.as_json()["first_acceptable_e4"] == trade.reserve_e4
 
 
 def test_a_run_without_trades_has_no_averages() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 import sys
 from typing import TYPE_CHECKING, Any
@@ -104,7 +105,16 @@ def test_people_see_batteries_lots_deliveries_and_figures() -> None:
     text = snapshot_text(snapshot(HOME, BARN))
     assert text.startswith("farm: agent 0.1.0, up 2 h 5 min\n")
     home = next(line for line in text.splitlines() if line.startswith("home"))
-    for words in ("78.4 %", "-2.00 kW", "53.1 V", "selling", "1.2 kWh, 3.0 kW", "31.20 c", "25.00 c", "0.40 of 1.00"):
+    for words in (
+        "78.4 %",
+        "-2.00 kW",
+        "53.1 V",
+        "selling",
+        "1.2 kWh, 3.0 kW",
+        "31.20 c",
+        "25.00 c",
+        "400 Wh of 1.0 kWh",
+    ):
         assert words in home
     barn = next(line for line in text.splitlines() if line.startswith("barn"))
     assert "no contact" in barn
@@ -175,9 +185,47 @@ def test_trouble_is_spelled_out() -> None:
     faulty: BatterySnapshot = {**HOME, "fault": "over-temperature"}
     stopped: BatterySnapshot = {**HOME, "stopped": "owner: cleaning"}
     text = snapshot_text(snapshot(faulty, stopped, alarms=[alarm]))
-    assert "fault: over-temperature" in text
-    assert "stopped: owner: cleaning" in text
+    assert [state_of(line) for line in text.splitlines() if line.startswith("home ")] == [
+        "fault",
+        "stopped, delivering",
+    ]
+    assert "\nhome: fault: over-temperature\nhome: owner: cleaning\nALARM " in text
     assert "ALARM 22:13:20 home: foreign-controller: WSet changed (selling is blocked)" in text
+
+
+def state_of(line: str) -> str:
+    """Return the fifth column."""
+    return re.split(r" {2,}", line)[4]
+
+
+def test_a_reason_is_told_once_and_never_in_the_table() -> None:
+    """A long reason in the state column pushed the rest of the line off the screen."""
+    why = "/var/lib/wattbid/journal.db: no room left on its disk (database or disk is full); free some there"
+    alarm: AlarmSnapshot = {
+        "battery": "home",
+        "name": "journal",
+        "reason": why,
+        "at_ms": 1_700_000_000_000,
+        "blocks_selling": True,
+    }
+    stopped: BatterySnapshot = {**HOME, "stopped": why, "lot": None, "deliveries": []}
+    text = snapshot_text(snapshot(stopped, {**stopped, "name": "shed", "stopped": "too cold"}, alarms=[alarm]))
+    assert text.count(why) == 1
+    lines = text.splitlines()
+    assert [state_of(line) for line in lines[3:5]] == ["stopped", "stopped"]
+    assert max(map(len, lines[2:5])) < 110
+    assert lines[6] == "shed: too cold"
+    assert lines[7].startswith("ALARM 22:13:20 home: journal: /var/lib")
+
+
+@pytest.mark.parametrize(
+    ("energy_wh", "text"),
+    [(0, "0 Wh"), (7, "7 Wh"), (999, "999 Wh"), (1_000, "1.0 kWh"), (1_234, "1.23 kWh"), (12_300, "12.3 kWh")],
+)
+def test_energy_below_a_kwh_is_shown_in_wh(energy_wh: int, text: str) -> None:
+    (delivery,) = HOME["deliveries"]
+    busy: BatterySnapshot = {**HOME, "deliveries": [{**delivery, "delivered_wh": energy_wh, "energy_wh": 2_000}]}
+    assert f"  {text} of 2.0 kWh at 30.00 c" in snapshot_text(snapshot(busy))
 
 
 def test_an_empty_snapshot_breaks_nothing() -> None:
