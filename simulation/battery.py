@@ -114,6 +114,13 @@ class Device:
         most = 1_000 if self.troubles.gauge_permille is None else self.troubles.gauge_permille
         return min(most, (int(self.model.soc * 1_000) + self._soc_bias_permille) // step * step)
 
+    def flowed_wh(self, over_ms: int) -> float:
+        """Return what has left it, for whomever, since the last reading that is at least so old."""
+        since = next(
+            (each for each in reversed(self.readings) if each.at_ms <= self._at_ms - over_ms), self.readings[0]
+        )
+        return self.model.counters.ac_discharged_wh - since.sold_wh - since.own_wh
+
     def advance(self, now_ms: int) -> None:
         """Let time pass up to now, the revert timer included."""
         if self.held and now_ms >= self._reverts_at_ms:

@@ -1,11 +1,11 @@
 """What goes wrong, when, and for how long: a schedule drawn from the seed before the run begins.
 
 Kinds: the device falls silent, reports a fault, gets hot, or acknowledges without following; its gauge loses its count
-just when something was sold and the links stall; its owner's house draws power from it; the disk stalls, is full until
-the operator has made room and restarts, or reports an error for what it has kept; links are reset; the air gets bad
-(delays and stalls on every link); a gateway or a buyer loses power; the operator stops a gateway in the middle of a
-trade and starts it anew. Apart from the schedule a gateway loses power between an Accept and its Confirm with a given
-chance.
+just when something was sold, half the time with stalled links; its owner's house draws power from it; the disk stalls,
+is full until the operator has made room and restarts, or reports an error for what it has kept; links are reset; the
+air gets bad (delays and stalls on every link); a gateway or a buyer loses power; the operator stops a gateway in the
+middle of a trade and starts it anew. Apart from the schedule a gateway loses power between an Accept and its Confirm
+with a given chance.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _LASTS_MS: Final = {
     "fault": (2_000, 120_000),
     "hot": (5_000, 120_000),
     "deaf": (5_000, 60_000),
-    "gauge": (5_000, 30_000),
+    "gauge": (10_000, 30_000),
     "house": (20_000, 240_000),
     "disk_stall": (500, 5_000),
     "disk_full": (1_000, 60_000),

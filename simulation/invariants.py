@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 ANSWER_MS: Final = 500
 HELD_IDLE_MS: Final = 15_000
 """A battery may be held without a trade only while its release is on the way: retries of a silent line included."""
+FLOOR_MS: Final = 3_000
+"""From the reading that shows the floor until no power flows: a request on the way, the write, the ramp."""
 STOP_MS: Final = 25_000
 """10 s for the battery's release, 10 s for the journal, and the last words of the links."""
 UNWATCHED_MS: Final = 15_000
@@ -62,6 +64,7 @@ class DeviceWatch:
         self._floor_permille = floor_permille
         self._trusted_from_ms = 0
         self._idle_since_ms = 0
+        self._at_floor_since_ms = 0
 
     def check(self, front: Storefront | None, now_ms: int) -> None:
         """The floor holds, and an idle battery is let go; neither can be asked of an agent that is dead or cut off.
@@ -71,13 +74,15 @@ class DeviceWatch:
         device = self._device
         if front is None or device.troubles.silent:
             self._trusted_from_ms = now_ms + UNWATCHED_MS
-            self._idle_since_ms = 0
+            self._idle_since_ms = self._at_floor_since_ms = 0
             return
         if not device.held:
-            self._idle_since_ms = 0
+            self._idle_since_ms = self._at_floor_since_ms = 0
             return
         if now_ms >= self._trusted_from_ms and device.model.power_w < 0:
-            self._check_floor()
+            self._check_floor(now_ms)
+        else:
+            self._at_floor_since_ms = 0
         if front.delivery.is_serving:
             self._idle_since_ms = 0
             return
@@ -86,8 +91,15 @@ class DeviceWatch:
         if held_ms > HELD_IDLE_MS:
             raise Breach("a battery is released when nobody buys", f"{device.name} held for {held_ms} ms")
 
-    def _check_floor(self) -> None:
+    def _check_floor(self, now_ms: int) -> None:
         device = self._device
+        if device.shown_permille > self._floor_permille:
+            self._at_floor_since_ms = 0
+        else:
+            self._at_floor_since_ms = self._at_floor_since_ms or now_ms
+            if now_ms - self._at_floor_since_ms > FLOOR_MS:
+                what = f"{device.name} discharges although it shows {device.shown_permille} permille"
+                raise Breach("the floor is never crossed", what)
         floor_wh = device.model.config.capacity_wh * self._floor_permille / 1_000
         if device.model.stored_wh < floor_wh - slack(device):
             raise Breach("the floor is never crossed", f"{device.name} at {device.model.soc * 1_000:.1f} permille")
@@ -179,7 +191,5 @@ def usable(front: Storefront, device: Device) -> int:
 
 
 def slack(device: Device) -> int:
-    """Return what the agent cannot know yet: energy of the last readings, and one step of the state of charge."""
-    config = device.model.config
-    flow_wh = config.rated_power_w * config.time_lapse * _FLOW_SLACK_MS / 3_600_000
-    return int(flow_wh + config.capacity_wh / 1_000) + 1
+    """Return what the agent cannot know yet: what has left since the last readings, and a permille of charge."""
+    return int(device.flowed_wh(_FLOW_SLACK_MS) + device.model.config.capacity_wh / 1_000) + 1

@@ -53,7 +53,8 @@ _IDLE_POLL_S: Final = 2.0
 _BAD_WEATHER: Final = LinkWeather(delay_ms=(20, 400), stall_chance=0.05, reset_chance=0.002)
 _GOOD_WEATHER: Final = LinkWeather()
 _STALLED: Final = LinkWeather(stall_chance=1.0)
-_MISREAD_PERMILLE: Final = 12
+_MISREAD_PERMILLE: Final = 24
+"""Half of it is the most that a gauge without its count shows above the floor, and below it."""
 
 
 class Failure(Exception):  # noqa: N818 - it is what a run ends with
@@ -224,11 +225,15 @@ class World:
                 raise ValueError(f"unknown kind of fault: {unknown}")
 
     def _misread(self, fault: Fault, begins: bool) -> None:
-        """Let the gauges show little more than the floor, and every link stall until they have been read."""
+        """Let the gauges show the floor to whoever delivers, or else stall every link and let them show little more.
+
+        Where the links stall, what was sold is not confirmed before the gauges have been read.
+        """
+        stalls = fault.victim >= 0.5
+        above_permille = int(_MISREAD_PERMILLE * (fault.victim - 0.5))
         for site in self.gateway.site.batteries:
-            shown = site.floor_permille + int(_MISREAD_PERMILLE * fault.victim)
-            self.devices[site.name].troubles.gauge_permille = shown if begins else None
-        if begins:
+            self.devices[site.name].troubles.gauge_permille = site.floor_permille + above_permille if begins else None
+        if begins and stalls:
             self.network.weather = _STALLED
             self.loop.call_outside(_IDLE_POLL_S, self._turn_weather, False)
 

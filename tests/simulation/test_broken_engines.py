@@ -119,6 +119,11 @@ def test_a_desk_that_keeps_awards_it_cannot_serve_is_caught(monkeypatch: pytest.
     assert "a shortfall leaves nothing on offer" in caught(tmp_path, market=SCARCE, gauge=60)
 
 
+def test_a_delivery_that_never_sees_the_floor_is_caught(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(delivery_view, "is_at_floor", lambda *_args, **_rest: False)
+    assert "the floor is never crossed" in caught(tmp_path, gauge=60)
+
+
 def test_an_accept_after_its_limit_is_caught(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Neither the desk nor the outbox looks at the clock any more while the disk is slow."""
     monkeypatch.setattr(award_book, "ACCEPT_BY_MS", 60_000)
