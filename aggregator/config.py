@@ -6,12 +6,13 @@ relative to the file. Nothing reads the file again later.
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import math
 import re
 import tomllib
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -20,6 +21,9 @@ from aggregator.errors import ConfigError, ForecastError, StrategyError
 from aggregator.forecast import Forecast
 from aggregator.strategies import Strategy, make_strategy
 from etp.discovery import DEFAULT_PORT, DEFAULT_TTL, GROUP_V4, Endpoint
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 _C: Final = 10_000
 _RULES = Literal["standing_bid", "sealed_first", "sealed_second", "ascending_clock", "first_acceptable"]
@@ -327,12 +331,14 @@ def _why_unreadable(error: OSError | ValueError) -> str:
 
 def _first_fault(path: Path, text: str, error: ValidationError) -> ConfigError:
     """Return the first fault of a file as one line."""
-    fault = error.errors(include_url=False)[0]
-    keys = tuple(part for part in fault["loc"] if isinstance(part, str) and part not in {"list[str]", "literal['any']"})
+    fault = _misspelt_instead_of_missing(error.errors(include_url=False))
+    keys = _keys_of(fault)
     model = _model_at(keys[:-1] if fault["type"] in {"extra_forbidden", "missing"} else keys)
     match fault["type"]:
         case "extra_forbidden":
-            reason = f"unknown key; {_allowed(model)}"
+            nearest = difflib.get_close_matches(keys[-1], _names(model), n=1)
+            hint = f', did you mean "{nearest[0]}"?' if nearest else ""
+            reason = f"unknown key{hint}; {_allowed(model)}"
         case "missing":
             field = model.model_fields.get(keys[-1])
             reason = f"is missing: {field.description if field else ''}"
@@ -341,6 +347,21 @@ def _first_fault(path: Path, text: str, error: ValidationError) -> ConfigError:
         case _:
             reason = f"{fault['msg'].lower()}, not {_shown(fault['input'])}{_meaning(keys)}"
     return ConfigError(str(path), line_of(text, keys), ".".join(keys), reason)
+
+
+def _misspelt_instead_of_missing(faults: list[ErrorDetails]) -> ErrorDetails:
+    """Return the first fault; for a key that is missing an unknown one of its table: it is the same key, misspelt."""
+    first = faults[0]
+    if first["type"] == "missing":
+        table = first["loc"][:-1]
+        unknown = [fault for fault in faults if fault["type"] == "extra_forbidden" and fault["loc"][:-1] == table]
+        near = difflib.get_close_matches(str(first["loc"][-1]), [str(fault["loc"][-1]) for fault in unknown], n=1)
+        return next((fault for fault in unknown if fault["loc"][-1] in near), first)
+    return first
+
+
+def _keys_of(fault: ErrorDetails) -> tuple[str, ...]:
+    return tuple(part for part in fault["loc"] if isinstance(part, str) and part not in {"list[str]", "literal['any']"})
 
 
 def _model_at(keys: tuple[str, ...]) -> type[BaseModel]:
@@ -354,7 +375,11 @@ def _model_at(keys: tuple[str, ...]) -> type[BaseModel]:
 
 
 def _allowed(model: type[BaseModel]) -> str:
-    return f"allowed: {', '.join(name for name in model.model_fields if name != 'directory')}"
+    return f"allowed: {', '.join(_names(model))}"
+
+
+def _names(model: type[BaseModel]) -> list[str]:
+    return [name for name in model.model_fields if name != "directory"]
 
 
 def _meaning(keys: tuple[str, ...]) -> str:

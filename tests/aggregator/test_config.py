@@ -77,7 +77,10 @@ def test_a_forecast_file_is_read_beside_the_configuration(tmp_path: Path) -> Non
     [
         ('name = "north"', "", 0, "name: is missing: What people call"),
         ("seed = 7", "seed = -1", 2, "seed: input should be greater than or equal to 0, not -1 (Start of"),
-        ("seed = 7", "sed = 7", 2, "sed: unknown key; allowed: name, seed, root_file"),
+        ("seed = 7", "sed = 7", 2, 'sed: unknown key, did you mean "seed"?; allowed: name, seed, root_file'),
+        ('name = "north"', 'nam = "north"', 1, 'nam: unknown key, did you mean "name"?; allowed: name, seed'),
+        ("[network]", "[netwrok]", 3, 'netwrok: unknown key, did you mean "network"?'),
+        ('name = "north"', "zzz = 1", 0, "name: is missing"),
         ("seed = 7", "directory = 7", 2, "directory: allowed: name"),
         ("seed = 7", "seed = 7.5", 2, "seed: input should be a valid integer"),
         ("seed = 7", "seed = ", 2, "is not TOML"),

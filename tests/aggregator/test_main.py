@@ -115,7 +115,7 @@ async def test_a_wrong_file_is_one_line_and_status_two(tmp_path: Path) -> None:
     async with asyncio.timeout(30):
         out, err = await process.communicate()
     assert (process.returncode, out) == (2, b"")
-    assert err.decode().startswith(f"{path}:2: sed: unknown key; allowed: name, seed")
+    assert err.decode().startswith(f'{path}:2: sed: unknown key, did you mean "seed"?; allowed: name, seed')
     assert err.count(b"\n") == 1
 
 
