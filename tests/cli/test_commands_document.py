@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import json
 import re
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -39,6 +41,21 @@ def test_every_command_has_its_row() -> None:
 @pytest.mark.parametrize("name", sorted(_COMMANDS))
 def test_a_row_names_every_option_and_no_other(name: str) -> None:
     assert set(re.findall(r"`(--[a-z-]+)`", ROWS[name])) - {"--no-multicast"} == set(options_of(name)) - {"--help"}
+
+
+@pytest.mark.parametrize("command", [["nonsense"], ["status", "--nonsense"], ["agent"], ["sim", "nonsense"]])
+def test_a_wrong_command_line_is_told_with_how_the_command_is_used(command: list[str]) -> None:
+    assert "A command line that cannot be used is told on standard error together with how the command is used" in PAGE
+    done = subprocess.run(
+        [sys.executable, "-c", "from cli.main import main; main()", *command],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Usage: wattbid" in done.stderr
+    assert command[-1] in done.stderr
 
 
 def test_the_default_ports_are_the_real_ones() -> None:
