@@ -44,6 +44,20 @@ def reaction_to(code: int) -> Reaction:
     return REACTIONS.get(code, Reaction.MUTE)
 
 
+def failure_reason(code: int, told: str) -> str:
+    """Return, for people, what a DeviceFailure says: the battery's own words where it sends some.
+
+    Code 11 alone does not tell a fault from a loss (ETP section 7); the end of each trade does: 11 or 3.
+    """
+    if told:
+        return told
+    if code in (ReasonCode.FAULT, ReasonCode.NOT_ENOUGH_ENERGY):  # 2 is what the reference sends
+        return "the battery has a fault or cannot be reached"
+    if code == ReasonCode.OFFLINE:
+        return "the battery cannot be reached"
+    return f"the battery does not say why (code {code})"
+
+
 PAUSE_MS: Final = 500
 _AVOID_MS: Final = (10_000, 600_000)
 """The battery itself refuses for 10 s after a broken promise, doubling (ETP section 6 rule 6)."""

@@ -13,7 +13,7 @@ from aggregator.bids import Bids, BidSent
 from aggregator.deals import Deals
 from aggregator.effects import Effect, HangUp, Note, Send
 from aggregator.quotes import Offer, QuoteBook
-from aggregator.reactions import BackOff, Reaction, reaction_to
+from aggregator.reactions import BackOff, Reaction, failure_reason, reaction_to
 from aggregator.stages import MOVES, Input, Stage
 from aggregator.strategies.types import Outcome
 from etp.messages import Body, MessageType, ReasonCode
@@ -238,7 +238,8 @@ class Session:
 
     def _on_failure(self, frame: Received, now_ms: int) -> None:  # noqa: ARG002
         self._mute()
-        self._note("failed", code=frame.body.termination_code, reason=frame.extensions.reason)
+        code = frame.body.termination_code
+        self._note("failed", code=code, reason=failure_reason(code, frame.extensions.reason))
 
     def _on_status(self, frame: Received, now_ms: int) -> None:  # noqa: ARG002
         self._effects += self._deals.status(frame.body, frame.extensions.receipt)

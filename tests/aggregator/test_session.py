@@ -10,6 +10,7 @@ from aggregator.session import ASK_MS, BID_GAP_MS, GREET_MS, HEARD_MS
 from aggregator.stages import MOVES, Input, Stage
 from aggregator.testing.session_bench import BATTERY, KEY, RESERVE, make_buyer
 from aggregator.testing.session_bench import SessionBench as Bench
+from etp.extensions import Extensions
 from etp.messages import FIRST_BATTERY_ID, Body, MessageType, ReasonCode
 
 
@@ -146,6 +147,24 @@ def test_after_a_device_failure_it_waits_for_the_next_push() -> None:
     assert bench.hear(Body.device_failure(FIRST_BATTERY_ID, BATTERY)).events() == ["failed"]
     assert bench.hear(bench.reject(bid, ReasonCode.FAULT)).kinds() == []
     assert bench.hear(bench.push()).kinds() == [MessageType.BID]
+
+
+@pytest.mark.parametrize(
+    ("code", "told", "reason"),
+    [
+        (ReasonCode.FAULT, "", "the battery has a fault or cannot be reached"),
+        (ReasonCode.NOT_ENOUGH_ENERGY, "", "the battery has a fault or cannot be reached"),
+        (ReasonCode.FAULT, "cell too hot", "cell too hot"),
+        (ReasonCode.OFFLINE, "", "the battery cannot be reached"),
+        (ReasonCode.WITHDRAWN, "", "the battery does not say why (code 12)"),
+    ],
+)
+def test_a_device_failure_is_told_in_words_that_fit_a_lost_battery_too(code: int, told: str, reason: str) -> None:
+    bench = Bench()
+    bench.bidding()
+    failure = Body.device_failure(FIRST_BATTERY_ID, BATTERY, code=code)
+    (note,) = bench.hear(failure, extensions=Extensions(reason=told)).notes
+    assert note == ("failed", {"code": code, "reason": reason})
 
 
 def test_below_the_reserve_it_learns_the_reserve() -> None:
