@@ -75,7 +75,7 @@ class OpenAward:
     """Where the Accept went."""
     decided_at_ms: int = 0
     seq: int = 0
-    confirmed_at_ms: int = 0
+    confirmed_at_ms: int | None = None
     phase: Phase = Phase.JOURNALING
     is_sent: bool = False
     """The Accept was handed to the kernel."""

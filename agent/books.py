@@ -178,7 +178,7 @@ def _confirmed(draft: _Draft, record: Record) -> None:
         award_seq=award.seq if award else int(record.body.get("award_seq", 0)),
         deal=deal,
         confirmed_wall_ms=record.at_ms,
-        confirmed_at_ms=int(record.body.get("confirmed_at_ms", 0)),
+        confirmed_at_ms=int(record.body.get("confirmed_at_ms", 0)) or None,
     )
     draft.awards.pop(key, None)
     draft.ends.pop(key, None)
@@ -227,11 +227,11 @@ def _delivery_started(draft: _Draft, record: Record) -> None:
     trade = _trade(draft, record)
     if trade is None:
         return
-    counter_wh = record.body.get("counter_wh")
+    counter_wh, first_at_ms = record.body.get("counter_wh"), trade.first_setpoint_at_ms
     draft.trades[trade.deal.key] = replace(
         trade,
         started_wall_ms=record.at_ms if trade.started_wall_ms is None else trade.started_wall_ms,
-        first_setpoint_at_ms=int(record.body.get("first_setpoint_at_ms", 0)),
+        first_setpoint_at_ms=int(record.body.get("first_setpoint_at_ms", 0)) if first_at_ms is None else first_at_ms,
         counter_wh=trade.counter_wh if counter_wh is None else int(counter_wh),
         counter_wall_ms=trade.counter_wall_ms if counter_wh is None else record.at_ms,
     )

@@ -36,16 +36,17 @@ class BookedTrade:
     `confirmed_wall_ms` starts its window. `started_wall_ms` is when the battery began to serve it; None until a
     setpoint was on the wire, and when it got all it has before the battery was let go. `counter_wh` is the discharge
     counter at the last record that named one, so that energy which left while nobody metered can be told;
-    `counter_wall_ms` is that record's time.
+    `counter_wall_ms` is that record's time. `confirmed_at_ms` and `first_setpoint_at_ms` are monotonic times of the
+    process that wrote them, None = not on record; the latter is of the very first setpoint, whichever start sent it.
     """
 
     seq: int
     award_seq: int
     deal: Deal
     confirmed_wall_ms: int
-    confirmed_at_ms: int = 0
+    confirmed_at_ms: int | None = None
     started_wall_ms: int | None = None
-    first_setpoint_at_ms: int = 0
+    first_setpoint_at_ms: int | None = None
     delivered_wh: int = 0
     counter_wh: int | None = None
     counter_wall_ms: int | None = None
@@ -109,6 +110,7 @@ class Books:
 
     `ends` holds what signed buyers may not have heard, the oldest first: ends of trades, and awards that were voided
     when nobody could be told. At most `ENDS_MAX`, none `END_KEPT_MS` older than the battery's last record.
+    `outlived`: the last process went on after its journal had failed, so the newest of what it did is not in here.
     """
 
     battery: str
@@ -124,6 +126,7 @@ class Books:
     stopped: bool = False
     reserve_e4: int | None = None
     contradictions: tuple[str, ...] = ()
+    outlived: bool = False
 
     @property
     def promised_wh(self) -> int:

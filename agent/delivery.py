@@ -33,7 +33,11 @@ if TYPE_CHECKING:
     from drivers.device import Battery, BatteryState
 
 PATIENCE_MS: Final = 10_000
-"""How long trades of an earlier start wait for a battery that has not answered since this one."""
+"""How long trades of an earlier start wait for a battery that has not answered since this one.
+
+So long, too, no trade that was being delivered ends before the counter has told what it received, be its window over.
+After that it ends with what is on record, and the figure is marked derived.
+"""
 
 UNANSWERED_MS: Final = 5_000
 """How long a release may wait for an answer before people are told."""
@@ -242,6 +246,7 @@ class Delivery:
             retry_at_ms=self._operations.retry_at_ms,
             obstacle=obstacle,
             patient=patient,
+            awaits_counter=self._runs.is_reading_up and now_ms < self._patient_until_ms,
             at_floor=info is not None
             and delivery_view.is_at_floor(
                 state,

@@ -79,11 +79,17 @@ class Closing(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One trade under delivery. `before_wh` was delivered before this start of the process."""
+    """One trade under delivery. `before_wh` was delivered before this start of the process.
+
+    `started_at_ms` is the first setpoint frame of this start, `begun_at_ms` that of an earlier one: None when there was
+    none, and when its time means nothing any more; `begun_before` tells which.
+    """
 
     trade: Trade
     ends_by_ms: int
     before_wh: int = 0
+    begun_before: bool = False
+    begun_at_ms: int | None = None
     started_at_ms: int | None = None
     closing: Closing | None = None
     reopened: bool = False
@@ -94,6 +100,11 @@ class Run:
         if self.closing is not None:
             return "closing"
         return "waiting" if self.started_at_ms is None else "running"
+
+    @property
+    def first_setpoint_at_ms(self) -> int | None:
+        """When the first setpoint frame for this trade was on the wire, whichever start sent it; None = not known."""
+        return self.begun_at_ms if self.begun_before else self.started_at_ms
 
     def close(self, code: int, reason: str, now_ms: int, *, for_energy: bool = False) -> Run:
         """Return the run closing; the first reason stands."""
@@ -113,11 +124,15 @@ class Run:
 
 
 class Measured(NamedTuple):
-    """What the meter says of a run: Wh so far, when the agreed energy will be there, and how far it may fall short."""
+    """What the meter says of a run: Wh so far, when the agreed energy will be there, and how far it may fall short.
+
+    `unread`: what flowed for it since an earlier start's last record is still to be read off the counter.
+    """
 
     delivered_wh: int
     reached_at_ms: int | None
     tolerance_wh: int
+    unread: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +141,7 @@ class Snapshot:
 
     `cap_w`, `baseline_w`, `min_power_w` are magnitudes; `target_w` is the setpoint asked for last (<= 0, 0 = none).
     `patient`: a battery that was not seen yet since the start of the process gets time before its trades end.
+    `awaits_counter`: there is time left to read what an earlier start's trades received; none of those ends before.
     `read_at_ms`: the last reading the meter has.
     """
 
@@ -141,6 +157,7 @@ class Snapshot:
     retry_at_ms: int = 0
     obstacle: Obstacle | None = None
     patient: bool = False
+    awaits_counter: bool = False
     at_floor: bool = False
     read_at_ms: int = 0
     tick_ms: int = TICK_MS
@@ -218,7 +235,7 @@ def _close_if_over(run: Run, measured: Measured, now: Snapshot) -> Run:
         return run.close(ReasonCode.NONE, "", now.now_ms, for_energy=True)
     if now.at_floor and not now.patient:
         return run.close(ReasonCode.NOT_ENOUGH_ENERGY, "floor reached", now.now_ms)
-    if now.now_ms >= run.ends_by_ms:
+    if now.now_ms >= run.ends_by_ms and not _awaits_counter(measured, now):
         part = f"{measured.delivered_wh} of {run.trade.energy_wh} Wh"
         return run.close(ReasonCode.NOT_ENOUGH_ENERGY, f"delivery window over after {part}", now.now_ms)
     return run
@@ -227,7 +244,7 @@ def _close_if_over(run: Run, measured: Measured, now: Snapshot) -> Run:
 def _is_complete(run: Run, measured: Measured, now: Snapshot) -> bool:
     """Whether nothing that is still to be read can belong to a closing run."""
     closing = run.closing
-    if closing is None:
+    if closing is None or _awaits_counter(measured, now):
         return False
     if run.started_at_ms is None:
         # A write under way may yet start it; a release cannot.
@@ -240,6 +257,10 @@ def _is_complete(run: Run, measured: Measured, now: Snapshot) -> bool:
         return True
     tail_ms = TAIL_MS if closing.for_energy else 0
     return now.read_at_ms >= closing.cut_at_ms + tail_ms or now.now_ms >= closing.cut_at_ms + CLOSE_MAX_MS
+
+
+def _awaits_counter(measured: Measured, now: Snapshot) -> bool:
+    return measured.unread and now.awaits_counter
 
 
 def _reopened(run: Run, measured: Measured, now: Snapshot) -> Run | None:

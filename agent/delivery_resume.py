@@ -5,11 +5,19 @@ its own control can be taken over again with its own values on record. A trade t
 far; what left while nobody was metering is read off the counter, if that moved as a counter can (dispatch.md
 section 9), else the trade ends openly. The counter sees the house's own use too: the discharge that ran before the
 take-over goes on all the while, and a trade gets no more than its power can have given until the dead-man stopped it.
+
+Where the journal failed under a process that went on (a full disk), that bound is another: the delivery went on without
+records, to its end or to the process's, and neither is known. Then a trade gets no more than its power can have given
+until its window closed.
+
+Monotonic times on record are taken over while the machine's monotonic clock is the one they were taken with: if the
+confirm is as old by that clock as by the time of day. After a reboot, or when the time of day was set since, they
+are not known.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from agent import energy
@@ -27,13 +35,17 @@ if TYPE_CHECKING:
 PROGRESS_MS: Final = 5_000
 """How often the counter is put on record while a delivery runs; the next process counts from the last record."""
 
+CLOCKS_AGREE_MS: Final = 5_000
+"""A confirm's ages by both clocks differ by less than this unless the machine was booted or its time of day set."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Away:
     """A trade whose delivery ran when the last process ended: the counter on record, and when that was.
 
     `since_wall_ms` is when the delivery began: a counter cannot have moved further than the battery's power allows
-    since then, wherever a clock was set meanwhile.
+    since then, wherever a clock was set meanwhile. `until_wall_ms` is when its window closed, if the last process may
+    have delivered until then without a record; None when its records are complete.
     """
 
     counter_wh: int
@@ -41,6 +53,16 @@ class Away:
     since_wall_ms: int
     energy_wh: int
     power_w: int
+    until_wall_ms: int | None = None
+
+    def served_ms(self, wall_ms: int, dead_man_ms: int | None) -> int:
+        """Return how long its setpoint can have been followed since the counter was put on record."""
+        elapsed_ms = max(0, wall_ms - self.counter_wall_ms)
+        if self.until_wall_ms is not None:
+            return min(elapsed_ms, max(0, self.until_wall_ms - self.counter_wall_ms) + TAIL_MS)
+        if dead_man_ms is None:
+            return elapsed_ms
+        return min(elapsed_ms, PROGRESS_MS + dead_man_ms + TAIL_MS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +87,11 @@ def resume(books: Books, *, now_ms: int, wall_ms: int, time_lapse: int = 1) -> R
         runs=tuple(
             _run(books.battery, trade, now_ms=now_ms, wall_ms=wall_ms, time_lapse=time_lapse) for trade in trades
         ),
-        away={trade.deal.key: away for trade in trades if (away := _away(trade)) is not None},
+        away={
+            trade.deal.key: away
+            for trade in trades
+            if (away := _away(trade, outlived=books.outlived, time_lapse=time_lapse)) is not None
+        },
         take_over=_take_over(books.take_over) if books.take_over else None,
         baseline_w=_baseline_w(books.take_over) if books.take_over else 0,
         alarms={
@@ -106,37 +132,49 @@ def away_wh(
         elif is_fine(info.counter_step_wh, each.energy_wh):
             elapsed_ms = max(0, wall_ms - each.counter_wall_ms)
             energy_mj = max(0, step_wh * MJ_PER_WH - baseline_w * elapsed_ms * time_lapse)
-            most_mj = each.power_w * _served_ms(elapsed_ms, info.dead_man_ms) * time_lapse
+            most_mj = each.power_w * each.served_ms(wall_ms, info.dead_man_ms) * time_lapse
             parts[key] = min(energy_mj * each.power_w // granted_w, most_mj) // MJ_PER_WH
         else:
             parts[key] = 0
     return parts
 
 
-def _served_ms(elapsed_ms: int, dead_man_ms: int | None) -> int:
-    """Return how long a setpoint can have been followed since the counter was put on record."""
-    if dead_man_ms is None:
-        return elapsed_ms
-    return min(elapsed_ms, PROGRESS_MS + dead_man_ms + TAIL_MS)
-
-
 def _run(battery: str, booked: BookedTrade, *, now_ms: int, wall_ms: int, time_lapse: int) -> Run:
-    deal = booked.deal
-    window_s = deal.window_s or energy.window_s(deal.energy_wh, deal.power_w)
-    window_ms = energy.window_ms(window_s, time_lapse)
+    window_ms = _window_ms(booked, time_lapse)
     # A wall clock that was set back must not stretch a window, one that was set forward may end it.
     elapsed_ms = max(0, wall_ms - booked.confirmed_wall_ms)
+    datable = _is_datable(booked, now_ms=now_ms, wall_ms=wall_ms)
     trade = Trade.of_deal(
-        deal,
+        booked.deal if datable else replace(booked.deal, asked_at_ms=0, awarded_at_ms=0),
         battery=battery,
         award_seq=booked.award_seq,
         confirmed_wall_ms=booked.confirmed_wall_ms,
         window_ms=window_ms,
+        confirmed_at_ms=booked.confirmed_at_ms if datable else None,
     )
-    return Run(trade=trade, ends_by_ms=now_ms + max(0, window_ms - elapsed_ms), before_wh=booked.delivered_wh)
+    return Run(
+        trade=trade,
+        ends_by_ms=now_ms + max(0, window_ms - elapsed_ms),
+        before_wh=booked.delivered_wh,
+        begun_before=bool(booked.first_setpoint_at_ms or booked.started_wall_ms or booked.delivered_wh),
+        begun_at_ms=(booked.first_setpoint_at_ms or None) if datable else None,
+    )
 
 
-def _away(booked: BookedTrade) -> Away | None:
+def _is_datable(booked: BookedTrade, *, now_ms: int, wall_ms: int) -> bool:
+    """Whether a trade's monotonic times on record mean something to this process."""
+    if not booked.confirmed_at_ms:
+        return False
+    age_ms = now_ms - booked.confirmed_at_ms
+    return age_ms >= 0 and abs(age_ms - (wall_ms - booked.confirmed_wall_ms)) < CLOCKS_AGREE_MS
+
+
+def _window_ms(booked: BookedTrade, time_lapse: int) -> int:
+    deal = booked.deal
+    return energy.window_ms(deal.window_s or energy.window_s(deal.energy_wh, deal.power_w), time_lapse)
+
+
+def _away(booked: BookedTrade, *, outlived: bool, time_lapse: int) -> Away | None:
     if booked.started_wall_ms is None or booked.counter_wh is None:
         return None
     return Away(
@@ -145,6 +183,7 @@ def _away(booked: BookedTrade) -> Away | None:
         since_wall_ms=booked.started_wall_ms,
         energy_wh=booked.deal.energy_wh,
         power_w=booked.deal.power_w,
+        until_wall_ms=booked.confirmed_wall_ms + _window_ms(booked, time_lapse) if outlived else None,
     )
 
 

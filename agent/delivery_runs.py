@@ -237,7 +237,8 @@ class Runs:
 
     def _end(self, run: Run, now_ms: int) -> None:
         code, reason = final_code(run, self._measured(run, flow_w=0, now_ms=now_ms))
-        metered = Metered(run.before_wh, derived=False, evidence=hashlib.sha256().digest())
+        unread = run.trade.key in self._away
+        metered = Metered(run.before_wh, derived=unread, evidence=hashlib.sha256().digest())
         if self._meter is not None and run.started_at_ms is not None:
             metered = self._meter.close(run.trade.key)
         delivered = Delivered(
@@ -247,7 +248,7 @@ class Runs:
             delivered_wh=metered.delivered_wh,
             derived=metered.derived or (self._info is not None and self._info.counter_point != "ac"),
             evidence=metered.evidence,
-            started_at_ms=run.started_at_ms,
+            started_at_ms=run.first_setpoint_at_ms,
             ended_at_ms=now_ms,
         )
         self._away.pop(run.trade.key, None)
@@ -264,7 +265,8 @@ class Runs:
 
     def _measured(self, run: Run, *, flow_w: int, now_ms: int) -> Measured:
         step_wh = self._info.counter_step_wh if self._info else 1
-        return measured(run, self._meter, counter_step_wh=step_wh, flow_w=flow_w, now_ms=now_ms)
+        found = measured(run, self._meter, counter_step_wh=step_wh, flow_w=flow_w, now_ms=now_ms)
+        return found._replace(unread=run.trade.key in self._away)
 
     def _delivered_wh(self, run: Run) -> int:
         return self._measured(run, flow_w=0, now_ms=0).delivered_wh

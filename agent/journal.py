@@ -3,7 +3,8 @@
 `append` gives a record its number at once and a future that is done when the record is durable. Everything queued when
 the writer wakes is committed as one group. The first failure is final: what waits fails, `failed` says why,
 `on_failure` is called once, and every later `append` raises; whether the failed group reached the disk is for the next
-start to find out. All methods belong to the event loop's thread.
+start to find out. An empty file beside the journal (`.outlived`) tells the next start that this process went on after
+it. All methods belong to the event loop's thread.
 
 A journal whose `books` were asked for keeps itself short: see `agent.journal_upkeep`. What it prunes is deleted by the
 same writer between two groups; a failure of that is a failure of the journal.
@@ -13,6 +14,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -101,6 +104,8 @@ class Journal:
         self._executor = executor
         self._wall_ms = wall_ms
         self._last_seq = file.last_seq if file else 0
+        self._outlived_path = path.with_name(path.name + ".outlived")
+        self._outlived = file is not None and self._outlived_path.exists()
         self._rules = rules
         self._upkeep: Upkeep | None = None
         self._pruned_to = 0
@@ -165,6 +170,8 @@ class Journal:
             what = f"checkpoint {upkeep.unreadable_checkpoint} cannot be understood; {KEEP_AND_RESTORE}"
             raise JournalCorrupt(self.path, what)
         self._upkeep = upkeep
+        if self._outlived:
+            return {name: replace(each, outlived=True) for name, each in books.items()}
         return books
 
     def append(self, battery: str, kind: str, body: Mapping[str, Any]) -> tuple[int, asyncio.Future[None]]:
@@ -306,6 +313,7 @@ class Journal:
                     self._upkeep.on_disk(waiting.row)
                 if not waiting.future.done():
                     waiting.future.set_result(None)
+            self._records_again()
             self._watch_room()
         self._submit()
 
@@ -324,6 +332,13 @@ class Journal:
             self._watch_room()
         self._submit()
 
+    def _records_again(self) -> None:
+        """What is on disk is complete again from here on."""
+        if self._outlived:
+            self._outlived = False
+            with suppress(OSError):  # the next start then takes this one's records for incomplete
+                self._outlived_path.unlink(missing_ok=True)
+
     def _watch_room(self) -> None:
         """Tell when the file is nearly full, long before selling must stop for it, and when it no longer is."""
         limit_permille = ROOM_AGAIN_PERMILLE if self.nearly_full else NEARLY_FULL_PERMILLE
@@ -338,6 +353,10 @@ class Journal:
 
     def _fail(self, error: JournalError, group: list[_Waiting]) -> None:
         self.failed = error
+        if self._file is not None:
+            # A name takes no room on a full disk. Where it cannot be made the next start takes this for a crash.
+            with suppress(OSError):
+                self._outlived_path.touch(mode=0o600)
         lost = [*group, *self._queue]
         self._queue.clear()
         for waiting in lost:

@@ -14,8 +14,8 @@ class Trade:
     """Energy that is sold: its Confirm is on disk, so it is delivered or ends openly (ETP section 7).
 
     `power_w` is the magnitude granted. `window_ms` counts from the Confirm on disk and is real time (already divided by
-    a lab's time lapse). `confirmed_wall_ms` is wall time; the other `*_at_ms` are monotonic, 0 = before this start of
-    the process. Raises ValueError for a trade without energy, power or window.
+    a lab's time lapse). `confirmed_wall_ms` is wall time; the other `*_at_ms` are monotonic, None = not known. Raises
+    ValueError for a trade without energy, power or window.
     """
 
     battery: str
@@ -34,9 +34,9 @@ class Trade:
     first_acceptable_e4: int = 0
     distinct_bidders: int = 0
     increment_e4: int = 0
-    asked_at_ms: int = 0
-    awarded_at_ms: int = 0
-    confirmed_at_ms: int = 0
+    asked_at_ms: int | None = None
+    awarded_at_ms: int | None = None
+    confirmed_at_ms: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be delivered."""
@@ -58,7 +58,7 @@ class Trade:
         award_seq: int,
         confirmed_wall_ms: int,
         window_ms: int,
-        confirmed_at_ms: int = 0,
+        confirmed_at_ms: int | None = None,
     ) -> Self:
         """Return the trade that a confirmed deal became."""
         return cls(
@@ -78,8 +78,8 @@ class Trade:
             first_acceptable_e4=deal.first_acceptable_e4,
             distinct_bidders=deal.distinct_bidders,
             increment_e4=deal.increment_e4,
-            asked_at_ms=deal.asked_at_ms,
-            awarded_at_ms=deal.awarded_at_ms,
+            asked_at_ms=deal.asked_at_ms or None,
+            awarded_at_ms=deal.awarded_at_ms or None,
             confirmed_at_ms=confirmed_at_ms,
         )
 
@@ -88,9 +88,10 @@ class Trade:
 class Delivered:
     """How a trade ended: reason code (0 = all of it), energy metered, and how.
 
-    `derived`: power was integrated over time because the counter was too coarse or absent. `evidence` is the SHA-256
-    chain over the metered samples, 32 bytes. `started_at_ms` is the first setpoint frame's monotonic time, None when
-    there was none since the process started.
+    `derived`: power was integrated over time because the counter was too coarse or absent, or the counter could not be
+    read again after a restart. `evidence` is the SHA-256
+    chain over the metered samples, 32 bytes. `started_at_ms` is the first setpoint frame's monotonic time, be it an
+    earlier start's; None when there was none, or its time means nothing any more.
     """
 
     trade: Trade

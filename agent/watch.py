@@ -32,7 +32,6 @@ class BatteryWatch:
         self._figures = metrics.of(battery)
         self._log = get_logger("agent").bind(battery=battery)
         self._alarms: dict[str, AlarmSnapshot] = {}
-        self._setpoints_ms: dict[tuple[str, int], int] = {}
 
     def alarms(self) -> list[AlarmSnapshot]:
         """Return the alarms in force, the oldest first."""
@@ -143,7 +142,6 @@ class BatteryWatch:
 
     def delivery_started(self, trade: Trade, first_setpoint_at_ms: int) -> None:
         """The first setpoint frame for a trade is on the wire."""
-        self._setpoints_ms[trade.key] = first_setpoint_at_ms
         self._tell("delivery_started", {**trade_fields(trade), "first_setpoint_at_ms": first_setpoint_at_ms})
 
     def delivery_progress(self, trade: Trade, delivered_wh: int) -> None:
@@ -158,7 +156,7 @@ class BatteryWatch:
             figures.delivery_ended(delivered_wh=delivered.delivered_wh, complete=complete)
         fields = {
             **trade_fields(delivered.trade),
-            "first_setpoint_at_ms": self._setpoints_ms.pop(delivered.trade.key, None),
+            "first_setpoint_at_ms": delivered.started_at_ms,
             "ended_at_ms": delivered.ended_at_ms,
             "end_code": int(delivered.code),
             "reason": delivered.reason,

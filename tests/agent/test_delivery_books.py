@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.books_types import BookedAlarm, BookedTakeOver, BookedTrade, Books
+from agent.delivery_plan import TAIL_MS
 from agent.delivery_resume import Away, away_wh, resume
 from agent.records import Deal
 from drivers.device import BatteryInfo, TakeOver
@@ -88,6 +89,48 @@ def test_only_what_had_started_under_a_counter_is_read_up() -> None:
     }
     for other in (booked(started_wall_ms=WALL_MS), booked(counter_wh=500)):
         assert resume(books(trades={DEAL.key: other}), now_ms=0, wall_ms=WALL_MS).away == {}
+
+
+def test_where_records_are_missing_a_trade_may_have_been_served_until_its_window_closed() -> None:
+    started = booked(started_wall_ms=WALL_MS - 30_000, counter_wh=500, counter_wall_ms=WALL_MS - 5_000)
+    left = resume(books(trades={DEAL.key: started}, outlived=True), now_ms=0, wall_ms=WALL_MS)
+    assert left.away == {DEAL.key: replace(AWAY, until_wall_ms=WALL_MS - 60_000 + 1_185_000)}
+    until = replace(AWAY, until_wall_ms=WALL_MS + 20_000)
+    assert AWAY.served_ms(WALL_MS + 100_000, 10_000) == 5_000 + 10_000 + TAIL_MS
+    assert until.served_ms(WALL_MS + 100_000, 10_000) == 25_000 + TAIL_MS
+    assert until.served_ms(WALL_MS + 1_000, 10_000) == 6_000
+    assert replace(AWAY, until_wall_ms=WALL_MS - 60_000).served_ms(WALL_MS, 10_000) == TAIL_MS
+
+
+@pytest.mark.parametrize(
+    ("now_ms", "wall_ms", "known"),
+    [
+        (110_000, WALL_MS, True),
+        (114_000, WALL_MS, True),
+        (106_000, WALL_MS, True),
+        (116_000, WALL_MS, False),
+        (104_000, WALL_MS, False),
+        (40_000, WALL_MS, False),
+        (40_000, WALL_MS - 70_000, False),
+    ],
+    ids=["one clock", "fast", "slow", "clock set back", "clock set on", "booted anew", "booted anew, clock set back"],
+)
+def test_monotonic_times_are_known_while_the_clock_is_the_one_they_were_taken_with(
+    now_ms: int, wall_ms: int, known: bool
+) -> None:
+    deal = replace(DEAL, asked_at_ms=49_000, awarded_at_ms=49_400)
+    trade = booked(deal=deal, confirmed_at_ms=50_000, first_setpoint_at_ms=50_100, started_wall_ms=WALL_MS - 59_900)
+    [run] = resume(books(trades={DEAL.key: trade}), now_ms=now_ms, wall_ms=wall_ms).runs
+    found = (run.trade.asked_at_ms, run.trade.awarded_at_ms, run.trade.confirmed_at_ms, run.first_setpoint_at_ms)
+    assert found == ((49_000, 49_400, 50_000, 50_100) if known else (None, None, None, None))
+    served_again = replace(run, started_at_ms=now_ms)
+    assert served_again.first_setpoint_at_ms == (50_100 if known else None)
+
+
+def test_a_trade_that_had_not_begun_begins_with_this_starts_first_setpoint() -> None:
+    [run] = resume(books(trades={DEAL.key: booked()}), now_ms=110_000, wall_ms=WALL_MS).runs
+    assert (run.trade.confirmed_at_ms, run.first_setpoint_at_ms) == (None, None)
+    assert replace(run, started_at_ms=110_050).first_setpoint_at_ms == 110_050
 
 
 def test_the_take_over_comes_back_as_it_was_written() -> None:

@@ -370,3 +370,13 @@ def test_a_battery_gets_its_time_to_follow_but_not_for_ever() -> None:
     assert not failed(20_000, 15_000, 0)
     assert failed(30_001, 29_000, 0)
     assert not failed(99_000, 0, 98_000)
+
+
+@pytest.mark.parametrize("each", [run(ends_by_ms=NOW_MS - 1), run(closing=Closing(12, "stopped", NOW_MS - 9_000))])
+def test_nobody_of_whom_the_counter_is_still_to_tell_ends_before_its_time(each: Run) -> None:
+    unread = FRESH._replace(unread=True)
+    plan = decide(snapshot((each, unread), obstacle=STALE, patient=True, awaits_counter=True, hold=Hold.FREE))
+    assert (plan.runs, plan.ended, plan.act) == ((each,), (), Act.NONE)
+    for measured, awaits in ((unread, False), (FRESH, True)):
+        plan = decide(snapshot((each, measured), awaits_counter=awaits, hold=Hold.FREE))
+        assert [ended.trade for ended in plan.ended] == [each.trade]

@@ -164,9 +164,10 @@ def test_a_trade_that_was_fulfilled_meanwhile_ends_without_another_setpoint(tmp_
             await here.confirm(trade(energy_wh=100, power_w=4_000))
             await asyncio.sleep(10)
             count = len(here.battery.writes)
+            [began_at_ms] = here.ear.started.values()
             await restart(here, away_s=120)
             [ended] = await here.ear.until_ended()
-            assert (ended.code, ended.delivered_wh, ended.started_at_ms) == (0, 100, None)
+            assert (ended.code, ended.delivered_wh, ended.started_at_ms) == (0, 100, began_at_ms)
             assert [what for _, what, _ in here.battery.writes[count:]] == ["release"]
 
     run(story())
@@ -210,6 +211,67 @@ def test_a_window_that_ended_while_we_were_away_ends_the_trade(tmp_path: Path) -
             assert ended.code == ReasonCode.NOT_ENOUGH_ENERGY
             assert "window over" in ended.reason
             assert 49 <= ended.delivered_wh <= 70
+
+    run(story())
+
+
+def test_a_trade_whose_window_is_over_waits_for_the_counter_and_gets_no_setpoint(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as here:
+            before_wh = here.battery.discharged_wh
+            await here.confirm(trade(energy_wh=1_000, power_w=4_000, window_ms=100_000))
+            await asyncio.sleep(58)
+            count = len(here.battery.writes)
+            await here.crash()
+            await asyncio.sleep(200)
+            here.battery.switches.silent = True
+            here.boot()
+            here.reconcile()
+            here.go()
+            await asyncio.sleep(5)
+            assert (len(here.delivery.active), here.ear.ended) == (1, [])
+            here.battery.switches.silent = False
+            [ended] = await here.ear.until_ended(timeout_s=5)
+            assert (ended.code, ended.derived) == (ReasonCode.NOT_ENOUGH_ENERGY, False)
+            assert ended.reason == f"delivery window over after {ended.delivered_wh} of 1000 Wh"
+            assert 0 <= here.battery.discharged_wh - before_wh - ended.delivered_wh <= 2
+            assert [what for _, what, _ in here.battery.writes[count:]] == ["release"]
+
+    run(story())
+
+
+def test_a_trade_whose_counter_cannot_be_read_any_more_ends_with_what_is_on_record(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as here:
+            await here.confirm(trade(energy_wh=1_000, power_w=4_000, window_ms=100_000))
+            await asyncio.sleep(58)
+            [running] = here.delivery.active
+            await here.crash()
+            here.battery.switches.silent = True
+            await asyncio.sleep(200)
+            here.boot()
+            here.reconcile()
+            here.go()
+            at_ms = now_ms()
+            [ended] = await here.ear.until_ended()
+            assert 9_500 <= now_ms() - at_ms <= 10_500
+            assert (ended.code, ended.derived) == (ReasonCode.OFFLINE, True)
+            assert running.delivered_wh - 6 <= ended.delivered_wh <= running.delivered_wh
+
+    run(story())
+
+
+def test_an_owner_who_stops_a_trade_at_once_after_a_restart_ends_it_with_what_the_counter_tells(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as here:
+            before_wh = here.battery.discharged_wh
+            await here.confirm(trade(energy_wh=1_000, power_w=4_000))
+            await asyncio.sleep(58)
+            await restart(here, away_s=60)
+            await here.delivery.stop_all(ReasonCode.WITHDRAWN)
+            [ended] = here.ear.ended
+            assert ended.code == ReasonCode.WITHDRAWN
+            assert 0 <= here.battery.discharged_wh - before_wh - ended.delivered_wh <= 2
 
     run(story())
 

@@ -336,3 +336,31 @@ def test_the_journal_loads_no_maintenance_tools(path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+async def test_the_next_start_hears_that_this_process_went_on_after_its_journal_had_failed(path: Path) -> None:
+    outlived: list[bool] = []
+    for failure in (None, FULL, FULL, None, None):
+        executor = HeldExecutor()
+        journal = opened(path, executor)
+        outlived += [books.outlived for books in journal.books().values()]
+        journal.append("home", "owner", {"action": "stop"})
+        if failure is None:
+            executor.complete()
+        else:
+            executor.fail(failure)
+        journal.abandon()
+    assert outlived == [False, True, True, False]
+    assert not journal.path.with_name("journal.db.outlived").exists()
+
+
+async def test_a_failure_that_cannot_be_marked_is_a_failure_like_any_other(path: Path) -> None:
+    executor = HeldExecutor()
+    journal = opened(path, executor)
+    journal._outlived_path = path.parent / "nowhere" / "mark"
+    told: list[JournalError] = []
+    journal.on_failure = told.append
+    journal.append("home", "award", {})
+    executor.fail(FULL)
+    assert told == [journal.failed]
+    journal.abandon()

@@ -226,3 +226,110 @@ async def contradict(lab: Lab) -> None:
     progress = records.delivery_progress(peer="conn:0", bid_id=77, delivered_wh=5, counter_wh=None)
     await journal.append("battery-1", Kind.DELIVERY_PROGRESS, progress)[1]
     await journal.close()
+
+
+@pytest.mark.parametrize(
+    ("time_lapse", "full_after_s", "back_after_s"),
+    [(1, 60, 900), (1, 60, 400), (20, 3, 60), (20, 3, 21)],
+    ids=["window over", "within the window", "window over, fast", "within the window, fast"],
+)
+def test_what_a_buyer_was_told_on_a_full_disk_is_what_the_books_say_afterwards(
+    tmp_path: Path, time_lapse: int, full_after_s: int, back_after_s: int
+) -> None:
+    """The delivery went on without records and ended well; the operator makes room and restarts."""
+    lab = Lab(tmp_path, time_lapse=time_lapse)
+
+    async def story() -> None:
+        await lab.up()
+        began_ms = lab.now_ms
+        buyer = await lab.buyer()
+        await buyer.buys(1, 12, 500)
+        await asyncio.sleep(full_after_s)
+        lab.host.disk.full = True
+        ended = await buyer.until(MessageType.TERMINATE, about=1, within_s=500)
+        assert (ended.termination_code, ended.energy_wh) == (ReasonCode.NONE, 500)
+        (on_disk,) = lab.books().trades.values()
+        assert on_disk.delivered_wh < 200
+        lab.host.disk.full = False
+        lab.host.crash()
+        await asyncio.sleep(1)  # the battery ramps down
+        flowed_wh = lab.device().model.counters.ac_discharged_wh
+        await asyncio.sleep((began_ms - lab.now_ms) / 1_000 + back_after_s)
+        await lab.up()
+        await asyncio.sleep(5)
+        assert ends(lab) == [(1, ReasonCode.NONE, 500)] * 2
+        assert lab.books().trades == {}
+        assert lab.device().model.counters.ac_discharged_wh == pytest.approx(flowed_wh, abs=0.1)
+        await (await lab.buyer("bob")).buys(1, 12, 100)
+
+    lab.run(story())
+
+
+def test_after_a_full_disk_a_crash_is_a_crash_again(tmp_path: Path) -> None:
+    """What the house takes after the dead-man of a later crash is not billed on account of an earlier full disk."""
+    lab = Lab(tmp_path, time_lapse=1)
+
+    async def story() -> None:
+        await lab.up()
+        lab.host.disk.full = True
+        (await lab.buyer()).bid(1, 12, 500)
+        await asyncio.sleep(2)
+        lab.host.disk.full = False
+        await lab.crash_and_boot()
+        await asyncio.sleep(10)
+        await (await lab.buyer()).buys(1, 12, 500)
+        await asyncio.sleep(60)
+        (running,) = lab.front().delivery.active
+        lab.host.crash()
+        await asyncio.sleep(20)
+        lab.device().live(-3_000, lab.now_ms)
+        await asyncio.sleep(600)
+        await lab.up()
+        ((_, code, delivered_wh),) = ends(lab)
+        assert code == ReasonCode.NOT_ENOUGH_ENERGY
+        assert running.delivered_wh + 5_000 * 9 / 3_600 <= delivered_wh
+        assert delivered_wh <= running.delivered_wh + 5_000 * (10 + 5 + 1) / 3_600
+
+    lab.run(story())
+
+
+def test_what_flowed_until_the_dead_man_is_billed_though_the_window_is_over(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+
+    async def story() -> None:
+        await lab.up()
+        began_wh = lab.device().model.counters.ac_discharged_wh
+        await (await lab.buyer()).buys(1, 12, 500)
+        await asyncio.sleep(4)
+        lab.host.crash()
+        (on_disk,) = lab.books().trades.values()
+        await asyncio.sleep(40)
+        flowed_wh = lab.device().model.counters.ac_discharged_wh - began_wh
+        assert on_disk.delivered_wh + 200 < flowed_wh < 490
+        await lab.up()
+        ((_, code, delivered_wh),) = ends(lab)
+        assert code == ReasonCode.NOT_ENOUGH_ENERGY
+        assert delivered_wh == pytest.approx(flowed_wh, abs=2)
+        (told,) = lab.told("delivery_ended")
+        assert f"window over after {delivered_wh} of 500 Wh" in told["reason"]
+        assert not told["derived"]
+        assert lab.device().model.counters.ac_discharged_wh - began_wh == pytest.approx(flowed_wh, abs=0.1)
+
+    lab.run(story())
+
+
+def test_the_times_of_a_trade_survive_a_restart(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+
+    async def story() -> None:
+        await lab.up()
+        await (await lab.buyer()).buys(1, 12, 500)
+        await asyncio.sleep(4)
+        await lab.crash_and_boot()
+        await asyncio.sleep(60)
+        (agreed,), (began, _again), (over,) = map(lab.told, ("trade_confirmed", "delivery_started", "delivery_ended"))
+        for name in ("asked_at_ms", "awarded_at_ms", "confirmed_at_ms"):
+            assert over[name] == agreed[name] > 0
+        assert over["first_setpoint_at_ms"] == began["first_setpoint_at_ms"] >= agreed["confirmed_at_ms"]
+
+    lab.run(story())
