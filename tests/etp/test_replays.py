@@ -78,7 +78,7 @@ def test_only_a_new_frame_for_our_own_key_shows_that_its_signer_is_here() -> Non
     memories = PeerMemories(Limits())
     owner, thief = battery(memories), battery(memories, conn_id=2)
     bid = signed(BID)
-    hear(owner, signed(REGISTER, peer=NOBODY), signed(Body.query(2, 9)))
+    hear(owner, signed(REGISTER, peer=NOBODY), encode_tcp(Body.query(2, 9)))
     hear(thief, signed(REGISTER, peer=NOBODY, fresh=1))
     assert (owner.is_own, thief.is_own) == (False, False)
     hear(owner, bid)
