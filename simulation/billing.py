@@ -12,12 +12,17 @@ since the reading on record, nothing is allowed for: the buyers got nothing, and
 
 So the bound on a bill is: what left for buyers, the above for every gap, one step of the counter and 1 Wh. What a
 battery begins to draw by itself counts as left for buyers until it can be known (`Device`).
+
+Nothing may be given away either. An account in which nothing went wrong has billed what left for its buyers but for a
+step of the counter, 1 Wh a trade, and what each trade's power gives between its end and the battery's rest. A trade
+that is told to be complete got what was agreed but for a step of the counter, of at most 1 % of it.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from etp.messages import ReasonCode
 from simulation.battery import DEAD_MAN_MS
 from simulation.invariants import Breach
 
@@ -32,6 +37,10 @@ SERVED_MS: Final = 5_000 + DEAD_MAN_MS + 1_000
 """How long buyers can have been served since the counter on record: until the next one was due, then the revert timer
 and the ramp."""
 MS_PER_H: Final = 3_600_000
+_REST_MS: Final = 2_500
+"""From a trade's end, or from the reading that shows it, until its power is gone: a poll, a write, the ramp."""
+_AFTERMATH_MS: Final = 20_000
+"""So long after a fault a battery is read and known as before."""
 
 
 class _Gap(NamedTuple):
@@ -56,6 +65,10 @@ class _Account:
         """What its house drew in gaps and nobody could tell from the trades."""
         self.gap: _Gap | None = None
         """The gap before this process; None once its first reading has closed it."""
+        self.is_clean = False
+        """Nothing has gone wrong while it was open."""
+        self.given_away_wh = 0.0
+        """What may have left the battery for its buyers and be billed to nobody."""
 
 
 class Billing:
@@ -67,6 +80,15 @@ class Billing:
         self._devices = devices
         self._now_ms = now_ms
         self._accounts = {name: _Account() for name in devices}
+        self._clean_from_ms = 0
+        self.settled = 0
+        """How many accounts were closed in which nothing had gone wrong."""
+
+    def disturb(self, lasts_ms: int) -> None:
+        """Something goes wrong that may keep meters from seeing what flows."""
+        self._clean_from_ms = max(self._clean_from_ms, self._now_ms() + lasts_ms + _AFTERMATH_MS)
+        for account in self._accounts.values():
+            account.is_clean = False
 
     def booted(self, battery: str, books: Books, ends: Mapping[TradeKey, dict[str, Any]], *, now_wall_ms: int) -> None:
         """A process starts on these books: what they owe will be delivered, what has ended (`ends`) is billed.
@@ -80,20 +102,28 @@ class Billing:
             self._end(battery, key, ends[key])
         for key, trade in books.trades.items():
             self._begin(battery, key, trade.delivered_wh)
+        account.is_clean = False
         account.gap = self._gap(battery, books, now_wall_ms)
         self._devices[battery].met = None
 
     def heard(self, event: str, fields: dict[str, Any]) -> None:
-        """Take an event of the gateway. Raises Breach when more was billed than flowed."""
+        """Take an event of the gateway. Raises Breach when more or less was billed than flowed."""
         match event:
             case "trade_confirmed":
-                self._begin(fields["battery"], (fields["peer"], fields["bid_id"]), 0)
+                battery = fields["battery"]
+                account, device = self._accounts[battery], self._devices[battery]
+                self._begin(battery, (fields["peer"], fields["bid_id"]), 0)
+                lapse = device.model.config.time_lapse
+                account.given_away_wh += fields["power_w"] * _REST_MS * lapse / MS_PER_H + device.counter_step_wh + 1
             case "delivery_ended":
                 self._end(fields["battery"], (fields["peer"], fields["bid_id"]), fields)
+                self._check_complete(fields)
+                self._settle(fields["battery"])
 
     def heard_unsaved(self, fields: dict[str, Any]) -> None:
         """Take an end that its buyer is told of although the disk has failed. Raises Breach as `heard` does."""
         account, key = self._accounts[fields["battery"]], (fields["peer"], fields["bid_id"])
+        account.is_clean = False
         account.unsaved_wh[key] = fields["delivered_wh"] - account.open_wh.get(key, 0)
         self._check(fields["battery"])
 
@@ -105,6 +135,8 @@ class Billing:
             account.unsaved_wh.clear()
             account.unmetered_wh = 0.0
             account.gap = None
+            account.given_away_wh = 0.0
+            account.is_clean = self._now_ms() >= self._clean_from_ms
         account.open_wh.setdefault(key, had_wh)
 
     def _end(self, battery: str, key: TradeKey, fields: dict[str, Any]) -> None:
@@ -121,6 +153,24 @@ class Billing:
         if billed_wh > flowed_wh + account.unmetered_wh + device.counter_step_wh + 1:
             what = f"{billed_wh} Wh billed, {flowed_wh:.1f} Wh flowed for buyers, {account.unmetered_wh:.1f} unmetered"
             raise Breach("payouts equal receipts", f"{battery}: {what}")
+
+    def _check_complete(self, fields: dict[str, Any]) -> None:
+        battery, agreed_wh, got_wh = fields["battery"], fields["energy_wh"], fields["delivered_wh"]
+        tolerance_wh = min(max(1, self._devices[battery].counter_step_wh), max(1, agreed_wh // 100))
+        if fields["end_code"] == ReasonCode.NONE and not fields["reason"] and got_wh + tolerance_wh < agreed_wh:
+            what = f"{battery}: bid {fields['bid_id']} ended well with {got_wh} of {agreed_wh} Wh"
+            raise Breach("a trade that ends complete got its energy", what)
+
+    def _settle(self, battery: str) -> None:
+        """Judge a clean account when the last of its trades has ended."""
+        account = self._accounts[battery]
+        if account.open_wh or not account.is_clean:
+            return
+        self.settled += 1
+        flowed_wh = self._devices[battery].sold_wh - account.from_wh
+        if account.billed_wh < flowed_wh - account.given_away_wh:
+            what = f"{account.billed_wh} Wh billed, {flowed_wh:.1f} Wh flowed for buyers"
+            raise Breach("what flowed is billed", f"{battery}: {what}, {account.given_away_wh:.1f} may go unbilled")
 
     def _gap(self, battery: str, books: Books, now_wall_ms: int) -> _Gap | None:
         """Return the gap that a process begins with, None when nobody has been served since any counter on record."""

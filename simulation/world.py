@@ -53,6 +53,7 @@ _IDLE_POLL_S: Final = 2.0
 _BAD_WEATHER: Final = LinkWeather(delay_ms=(20, 400), stall_chance=0.05, reset_chance=0.002)
 _GOOD_WEATHER: Final = LinkWeather()
 _STALLED: Final = LinkWeather(stall_chance=1.0)
+_HARMLESS_TO_METERS: Final = frozenset({"gauge", "weather", "reset", "buyer_crash"})
 _MISREAD_PERMILLE: Final = 24
 """Half of it is the most that a gauge without its count shows above the floor, and below it."""
 
@@ -176,6 +177,8 @@ class World:
     def _begin(self, fault: Fault) -> None:
         self.counts["faults"] += 1
         self._tell("world", "fault", {"kind": fault.kind, "lasts_ms": fault.lasts_ms})
+        if fault.kind not in _HARMLESS_TO_METERS:
+            self._billing.disturb(fault.lasts_ms)
         device = list(self.devices.values())[int(fault.victim * len(self.devices))]
         buyer = self.buyers[int(fault.victim * len(self.buyers))]
         match fault.kind:

@@ -18,7 +18,8 @@ GIVEN_WH = POWER_W * SERVED_MS * TIME_LAPSE // MS_PER_H
 SLACK_WH = 2
 """A step of the counter, and what is cut down to whole watt-hours."""
 KEY = ("alice", 1)
-NAMES = {"battery": "b", "peer": "alice", "bid_id": 1}
+NAMES = {"battery": "b", "peer": "alice", "bid_id": 1, "power_w": POWER_W, "energy_wh": 2_000}
+NOT_ALL = {"end_code": 2, "reason": "not all of it"}
 
 
 class Scene:
@@ -66,7 +67,7 @@ class Scene:
         self.device.read(self.now_ms, is_first=True)
 
     def bill(self, since_record_wh: int) -> None:
-        self.billing.heard("delivery_ended", {**NAMES, "delivered_wh": self.recorded_wh + since_record_wh})
+        self.billing.heard("delivery_ended", {**NAMES, **NOT_ALL, "delivered_wh": self.recorded_wh + since_record_wh})
 
 
 def test_what_flowed_may_be_billed_and_no_more() -> None:
@@ -132,3 +133,30 @@ def test_an_end_that_is_told_although_the_disk_has_failed_is_judged_too() -> Non
     scene.billing.heard_unsaved(told)  # of one trade: the last word counts
     with pytest.raises(Breach, match="payouts equal receipts"):
         scene.billing.heard_unsaved({**told, "delivered_wh": scene.recorded_wh + SLACK_WH + 1})
+
+
+@pytest.mark.parametrize(("part", "is_disturbed"), [(1.0, False), (0.5, False), (0.5, True)])
+def test_what_flowed_is_billed_unless_something_went_wrong(part: float, *, is_disturbed: bool) -> None:
+    scene = Scene()
+    scene.serve(20)
+    if is_disturbed:
+        scene.billing.disturb(1_000)
+    if part == 1.0 or is_disturbed:
+        scene.bill(int((part - 1) * scene.recorded_wh))
+        assert scene.billing.settled == (not is_disturbed)
+        return
+    with pytest.raises(Breach, match="what flowed is billed"):
+        scene.bill(int((part - 1) * scene.recorded_wh))
+
+
+@pytest.mark.parametrize(("short_wh", "is_caught"), [(1, False), (2, True)])
+def test_a_complete_trade_got_its_energy(short_wh: int, *, is_caught: bool) -> None:
+    scene = Scene()
+    scene.serve(20)
+    agreed_wh = scene.recorded_wh + short_wh
+    end = {**NAMES, "energy_wh": agreed_wh, "end_code": 0, "reason": "", "delivered_wh": scene.recorded_wh}
+    if not is_caught:
+        scene.billing.heard("delivery_ended", end)
+        return
+    with pytest.raises(Breach, match="got its energy"):
+        scene.billing.heard("delivery_ended", end)

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agent import award_book, delivery_view, seller
+from agent import award_book, delivery_view, metering, seller
 from agent.delivery import Delivery
 from agent.delivery_ports import StopReport
 from agent.gauge import Gauge
 from agent.journal import Journal
 from agent.journal_file import JournalFile
 from agent.lots import LotKeeper
+from agent.metering import Meter, Metered
 from agent.offer import Offer, Promises, offer_of
 from agent.records import Kind
 from agent.seller import Seller
@@ -35,6 +36,8 @@ from simulation.world import Failure, Options, run
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from agent.records import TradeKey
 
 SEEDS = range(1, 6)
 NOTHING_ASKED = Least(awards_per_h=0, faults_per_h=0)
@@ -179,6 +182,24 @@ def test_a_stop_that_leaves_the_battery_alone_is_caught(monkeypatch: pytest.Monk
 def test_a_meter_that_bills_the_owners_house_is_caught(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(delivery_view, "baseline_of", lambda _state, _info: 0)
     assert "payouts equal receipts" in caught(tmp_path, house=60, graceful_stop=60)
+
+
+def test_a_meter_that_bills_half_at_the_end_is_caught(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    close = Meter.close
+
+    def halve(self: Meter, key: TradeKey) -> Metered:
+        metered = close(self, key)
+        return metered._replace(delivered_wh=metered.delivered_wh // 2)
+
+    monkeypatch.setattr(Meter, "close", halve)
+    assert "a trade that ends complete got its energy" in caught(tmp_path)
+
+
+def test_a_meter_that_sees_half_of_what_flows_is_caught(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It delivers twice what it bills, and believes itself."""
+    delivered_mj = metering._Account.delivered_mj
+    monkeypatch.setattr(metering._Account, "delivered_mj", lambda self, step_wh: delivered_mj(self, step_wh) // 2)
+    assert "what flowed is billed" in caught(tmp_path)
 
 
 def test_a_coarse_gauge_that_is_believed_is_caught(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
