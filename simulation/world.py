@@ -98,6 +98,8 @@ class Summary:
     stops: int
     resets: int
     delivered_wh: int
+    settled: int
+    """How many accounts of buyers were closed in which nothing had gone wrong: their bills are judged both ways."""
     steps: int
 
 
@@ -434,6 +436,7 @@ class World:
             stops=self.operator.stops,
             resets=self.network.resets,
             delivered_wh=int(sum(device.sold_wh - self._sold_wh[name] for name, device in self.devices.items())),
+            settled=self._billing.settled,
             steps=self.loop.steps,
         )
 

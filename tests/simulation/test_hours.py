@@ -31,3 +31,4 @@ def test_no_invariant_breaks_in_five_hours(seed: int, tmp_path: Path) -> None:
 def test_a_quarter_of_an_hour_in_the_quick_tests_too(tmp_path: Path) -> None:
     summary = run(Options(seed=5, hours=0.25, directory=tmp_path))
     assert summary.awards >= 5
+    assert summary.settled >= 5
