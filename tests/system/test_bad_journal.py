@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
 import signal
 import sqlite3
@@ -86,7 +87,7 @@ async def test_the_disk_fills_up_in_mid_delivery(tmp_path: Path, battery: Batter
         assert agent.end() == 0
 
 
-@pytest.mark.parametrize("damage", ["garbage", "record", "missing"])
+@pytest.mark.parametrize("damage", ["garbage", "record", "missing", "empty"])
 async def test_a_damaged_journal(tmp_path: Path, battery: Battery, damage: str) -> None:
     site = write_site(tmp_path, battery.address)
     with Agent(tmp_path, site) as agent:
@@ -120,6 +121,9 @@ def spoil(journal: Path, damage: str) -> None:
     if damage == "garbage":
         journal.with_name("journal.db-wal").unlink(missing_ok=True)
         journal.write_bytes(b"not a database, not at all " * 500)
+        return
+    if damage == "empty":
+        os.truncate(journal, 0)
         return
     connection = sqlite3.connect(journal)
     with connection:
