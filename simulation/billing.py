@@ -13,7 +13,8 @@ since the reading on record, nothing is allowed for: the buyers got nothing, and
 So the bound on a bill is: what left for buyers, the above for every gap, one step of the counter and 1 Wh. What a
 battery begins to draw by itself counts as left for buyers until it can be known (`Device`).
 
-Nothing may be given away either. An account in which nothing went wrong has billed what left for its buyers but for a
+Nothing may be given away either. An account in which nothing went wrong, of a
+battery whose house drew nothing when it was taken over, has billed what left for its buyers but for a
 step of the counter, 1 Wh a trade, and what each trade's power gives between its end and the battery's rest. A trade
 that is told to be complete got what was agreed but for a step of the counter, of at most 1 % of it.
 """
@@ -164,7 +165,7 @@ class Billing:
     def _settle(self, battery: str) -> None:
         """Judge a clean account when the last of its trades has ended."""
         account = self._accounts[battery]
-        if account.open_wh or not account.is_clean:
+        if account.open_wh or not account.is_clean or self._devices[battery].house_at_hold:
             return
         self.settled += 1
         flowed_wh = self._devices[battery].sold_wh - account.from_wh
