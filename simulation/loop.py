@@ -14,6 +14,7 @@ import contextvars
 from typing import TYPE_CHECKING, Any, Never, Protocol
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Coroutine
 
 
@@ -69,6 +70,14 @@ class Dialer(Protocol):
         ...
 
 
+class Datagrams(Protocol):
+    """The network behind `create_datagram_endpoint`."""
+
+    def open(self, sock: socket.socket, protocol: asyncio.DatagramProtocol) -> asyncio.DatagramTransport:
+        """Carry the datagrams of a bound socket."""
+        ...
+
+
 class _JumpingSelector:
     """Stands where asyncio polls file descriptors: moves the clock to the next timer."""
 
@@ -91,6 +100,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._now_s = 0.0
         self._selector = _JumpingSelector(self)
         self.network: Dialer | None = None
+        self.air: Datagrams | None = None
         self.steps = 0
         self.after_step: Callable[[], None] = lambda: None
 
@@ -157,6 +167,15 @@ class VirtualLoop(asyncio.BaseEventLoop):
     ) -> asyncio.AbstractServer:
         """Listen on the network handed in."""
         return self._network().listen(host, port, protocol_factory)
+
+    async def create_datagram_endpoint(  # type: ignore[override]
+        self, protocol_factory: Any, *, sock: socket.socket
+    ) -> tuple[asyncio.DatagramTransport, Any]:
+        """Send and hear through the air handed in."""
+        if self.air is None:
+            raise RuntimeError("no air was handed to the virtual loop")
+        protocol = protocol_factory()
+        return self.air.open(sock, protocol), protocol
 
     def run_in_executor(  # type: ignore[override]
         self, _executor: Any, func: Any, *args: Any
