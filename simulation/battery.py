@@ -81,8 +81,6 @@ class Device:
         """When it was read, the newest last; a process that dies does not take them along."""
         self.met: Reading | None = None
         """The first of the process that reads it now; None until there is one."""
-        self.house_at_hold = False
-        """Its house drew power when it was last taken over: what a meter takes off for that may have ended since."""
         self.reads = 0
         """How often it has been read."""
         self.shown_permille = 0
@@ -150,7 +148,6 @@ class Device:
         """Follow a setpoint until the revert timer ends."""
         self.advance(now_ms)
         if not self.held:
-            self.house_at_hold = self.model.own_power_w < 0
             seen = self._seen_own_ms is not None and now_ms - self._seen_own_ms >= _SEEN_MS
             self._baseline_w = self._own_w() if seen else 0.0
         self.held = True

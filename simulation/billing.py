@@ -13,10 +13,10 @@ since the reading on record, nothing is allowed for: the buyers got nothing, and
 So the bound on a bill is: what left for buyers, the above for every gap, one step of the counter and 1 Wh. What a
 battery begins to draw by itself counts as left for buyers until it can be known (`Device`).
 
-Nothing may be given away either. An account in which nothing went wrong, of a
-battery whose house drew nothing when it was taken over, has billed what left for its buyers but for a
-step of the counter, 1 Wh a trade, and what each trade's power gives between its end and the battery's rest. A trade
-that is told to be complete got what was agreed but for a step of the counter, of at most 1 % of it.
+Nothing may be given away either. An account in which nothing went wrong, and from which the agent took nothing off for
+the house (what the battery gave before the take-over, which may have ended since), has billed what left for its buyers
+but for a step of the counter, 1 Wh a trade, and what each trade's power gives between its end and the battery's rest. A
+trade that is told to be complete got what was agreed but for a step of the counter, of at most 1 % of it.
 """
 
 from __future__ import annotations
@@ -90,6 +90,11 @@ class Billing:
         self._clean_from_ms = max(self._clean_from_ms, self._now_ms() + lasts_ms + _AFTERMATH_MS)
         for account in self._accounts.values():
             account.is_clean = False
+
+    def taken_off(self, battery: str, baseline_w: int) -> None:
+        """Note what the agent takes off a battery's open trades for the house, estimated before its take-over."""
+        if baseline_w:
+            self._accounts[battery].is_clean = False
 
     def booted(self, battery: str, books: Books, ends: Mapping[TradeKey, dict[str, Any]], *, now_wall_ms: int) -> None:
         """A process starts on these books: what they owe will be delivered, what has ended (`ends`) is billed.
@@ -165,7 +170,7 @@ class Billing:
     def _settle(self, battery: str) -> None:
         """Judge a clean account when the last of its trades has ended."""
         account = self._accounts[battery]
-        if account.open_wh or not account.is_clean or self._devices[battery].house_at_hold:
+        if account.open_wh or not account.is_clean:
             return
         self.settled += 1
         flowed_wh = self._devices[battery].sold_wh - account.from_wh

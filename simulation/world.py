@@ -297,6 +297,8 @@ class World:
             self._billing.heard_unsaved(fields)
             return  # the buyer is told although the disk may not have it: the next start goes by the disk
         self._ledger.heard(name, fields)
+        if name == "delivery_ended":
+            self._billing.taken_off(fields["battery"], gateway.fronts[fields["battery"]].delivery.baseline_w)
         self._billing.heard(name, fields)
         if name == "bid_accepted":
             device = self.devices[fields["battery"]]
