@@ -57,6 +57,7 @@ def main() -> None:
         if verdict.text:
             _complain(f"wattbid {name}: {verdict.text}")
         status = status or verdict.status
+    streams.let_go_of_errors()
     sys.exit(status)
 
 

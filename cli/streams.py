@@ -100,6 +100,14 @@ def guard() -> Output:
     return output
 
 
+def let_go_of_errors() -> None:
+    """Let go of a standard error that takes nothing more: the interpreter's last flush would make the status 120."""
+    try:
+        sys.stderr.flush()
+    except OSError:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - as above
+
+
 def _fill_closed_descriptors() -> None:
     while (number := os.open(os.devnull, os.O_RDWR)) <= _STANDARD_ERROR:
         os.set_inheritable(number, True)
