@@ -18,7 +18,7 @@ step "import walls"
 $bin/lint-imports --no-cache
 if [ "$mode" = quick ]; then
     step "unit tests"
-    exec $bin/python -m pytest -q -n 2 -m "not slow"
+    exec $bin/python -m pytest -q -n 3 -m "not slow"
 fi
 step "simulated hours (without coverage: it would double their time)"
 $bin/python -m pytest -q -n 2 -m hours
