@@ -1,13 +1,15 @@
 """What holds for every test.
 
 Property tests have no deadline of their own: a busy machine is not a finding. Directories have short names: the path of
-a unix socket has at most 107 bytes, and those of a test runner's workers eat most of them. With WATTBID_REQUIRE_SYSTEM
+a unix socket has at most 107 bytes, and those of a test runner's workers eat most of them. Ctrl-C reaches what a test
+starts, also where the tests themselves run in the background of a shell that ignores it. With WATTBID_REQUIRE_SYSTEM
 set, what is marked `system` must run: continuous integration has installed its packages.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("house")
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)
