@@ -6,6 +6,7 @@ cumulative distribution. `declared` makes one from the fields that studies and c
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _TAIL: Final = 8.0
 """Standard deviations after which a normal tail is treated as empty: 6e-16 of the mass."""
+_MASS_MIN: Final = 1e-15
 _STANDARD: Final = NormalDist()
 
 
@@ -38,6 +40,10 @@ class Distribution(Protocol):
         """Return the probability of a value at or below this one."""
         ...
 
+    def quantile(self, share: float) -> float:
+        """Return the value at or below which a share of the values lies; `share` is above 0 and below 1."""
+        ...
+
     def __hash__(self) -> int:
         """Frozen values only: bids are remembered by distribution."""
         ...
@@ -55,6 +61,10 @@ class Uniform:
         if self.high_e4 <= self.low_e4:
             return float(value_e4 >= self.low_e4)
         return min(1.0, max(0.0, (value_e4 - self.low_e4) / (self.high_e4 - self.low_e4)))
+
+    def quantile(self, share: float) -> float:
+        """Return the value at or below which a share of the values lies."""
+        return self.low_e4 + share * (self.high_e4 - self.low_e4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +94,29 @@ class Normal:
             return 1.0
         if self.sd_e4 <= 0:
             return float(value_e4 >= self.mean_e4)
+        below, above = self._kept()
+        return (self._mass(value_e4) - below) / (above - below)
+
+    def quantile(self, share: float) -> float:
+        """Return the value at or below which a share of the values lies, within the cuts."""
+        if self.sd_e4 <= 0:
+            return self.mean_e4
+        below, above = self._kept()
+        mass = min(1.0 - _MASS_MIN, max(_MASS_MIN, below + share * (above - below)))
+        return min(self.high_e4, max(self.low_e4, self.mean_e4 + self.sd_e4 * _STANDARD.inv_cdf(mass)))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the cuts leave nothing: they lie too far out in one tail."""
+        if self.sd_e4 <= 0:
+            return not self.low_e4 <= self.mean_e4 <= self.high_e4
+        below, above = self._kept()
+        return above - below <= _MASS_MIN
+
+    def _kept(self) -> tuple[float, float]:
         below = 0.0 if self.floor_e4 is None else self._mass(self.floor_e4)
         above = 1.0 if self.ceiling_e4 is None else self._mass(self.ceiling_e4)
-        return (self._mass(value_e4) - below) / (above - below)
+        return below, above
 
     def _mass(self, value_e4: float) -> float:
         return _STANDARD.cdf((value_e4 - self.mean_e4) / self.sd_e4)
@@ -111,6 +141,13 @@ class Triangular:
             return (value_e4 - self.low_e4) ** 2 / (width * (self.mode_e4 - self.low_e4))
         return 1.0 - (self.high_e4 - value_e4) ** 2 / (width * (self.high_e4 - self.mode_e4))
 
+    def quantile(self, share: float) -> float:
+        """Return the value at or below which a share of the values lies."""
+        width, rise = self.high_e4 - self.low_e4, self.mode_e4 - self.low_e4
+        if share * width <= rise:
+            return self.low_e4 + math.sqrt(share * width * rise)
+        return self.high_e4 - math.sqrt((1.0 - share) * width * (self.high_e4 - self.mode_e4))
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -131,6 +168,10 @@ class Table:
     def cdf(self, value_e4: float) -> float:
         """Return the share of observations at or below this value."""
         return bisect_right(self.values_e4, value_e4) / len(self.values_e4)
+
+    def quantile(self, share: float) -> float:
+        """Return the observation at or below which a share of them lies."""
+        return self.values_e4[min(len(self.values_e4) - 1, int(share * len(self.values_e4)))]
 
 
 _FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -173,6 +214,8 @@ def declared(fields: Mapping[str, Any]) -> Distribution:
                 raise StrategyError("sd_e4", "must not be negative")
     if made.low_e4 > made.high_e4:
         raise StrategyError("low_e4", "must not be above high_e4")
+    if isinstance(made, Normal) and made.is_empty:
+        raise StrategyError("low_e4", "no value of this mean and spread lies between low_e4 and high_e4")
     return made
 
 

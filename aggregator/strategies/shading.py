@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import pairwise
 from typing import ClassVar, Final
 
-from aggregator.strategies.distributions import Distribution, Normal, Uniform
+from aggregator.strategies.distributions import Distribution, Normal, Table, Triangular, Uniform
 from aggregator.strategies.types import Decision, Draws, LotView, Mind, Outcome, at_most, held_back
 
 _INTERVALS: Final = 256
-"""Simpson intervals; even. The integrand is smooth between the support's ends."""
+"""Simpson intervals; even. The integrand is smooth between the kinks of the distribution."""
 _NOTHING: Final = 1e-12
 
 
@@ -31,14 +32,21 @@ def shaded(private_e4: float, n: int, reserve_e4: float, values: Distribution) -
     if n <= 1:
         return reserve_e4
     start = max(reserve_e4, values.low_e4)
-    if private_e4 <= start:
-        return private_e4
     mass = values.cdf(private_e4)
-    if mass <= _NOTHING:
+    if private_e4 <= start or mass <= _NOTHING:
         return private_e4
+    return private_e4 - _information_rent(private_e4, n, start, values, mass)
+
+
+def _information_rent(private_e4: float, n: int, start: float, values: Distribution, mass: float) -> float:
+    """Return the integral of (F(x)/F(v))^(n-1) from `start` to the value; `mass` is F(v)."""
     if isinstance(values, Uniform) and private_e4 <= values.high_e4:
-        return private_e4 - _uniform_rent(private_e4, n, start, values)
-    return private_e4 - _rent(private_e4, n, start, values, mass)
+        return _uniform_rent(private_e4, n, start, values)
+    if isinstance(values, Table):
+        return _table_rent(private_e4, n, start, values, mass)
+    kinks = (values.mode_e4, values.high_e4) if isinstance(values, Triangular) else (values.high_e4,)
+    edges = [start, *(kink for kink in kinks if start < kink < private_e4), private_e4]
+    return sum(_rent(low, high, n, values, mass) for low, high in pairwise(edges))
 
 
 def _uniform_rent(private_e4: float, n: int, start_e4: float, values: Uniform) -> float:
@@ -48,13 +56,20 @@ def _uniform_rent(private_e4: float, n: int, start_e4: float, values: Uniform) -
     return (above - below * (below / above) ** (n - 1)) / n
 
 
-def _rent(private_e4: float, n: int, start_e4: float, values: Distribution, mass: float) -> float:
-    """Return the integral of (F(x)/F(v))^(n-1) from `start_e4` to the value, by Simpson's rule."""
-    width = (private_e4 - start_e4) / _INTERVALS
-    total = (min(1.0, values.cdf(start_e4) / mass)) ** (n - 1) + 1.0
-    for index in range(1, _INTERVALS):
-        ratio = min(1.0, values.cdf(start_e4 + index * width) / mass)
-        total += (4.0 if index % 2 else 2.0) * ratio ** (n - 1)
+def _table_rent(private_e4: float, n: int, start_e4: float, values: Table, mass: float) -> float:
+    """Return the integral of (F(x)/F(v))^(n-1) of a distribution that rises in steps: exact."""
+    inner = [value for value in values.values_e4 if start_e4 < value < private_e4]
+    edges = [start_e4, *inner, private_e4]
+    return sum((high - low) * (values.cdf(low) / mass) ** (n - 1) for low, high in pairwise(edges))
+
+
+def _rent(low_e4: float, high_e4: float, n: int, values: Distribution, mass: float) -> float:
+    """Return the integral of (F(x)/F(v))^(n-1) between two prices, by Simpson's rule; `mass` is F(v)."""
+    width = (high_e4 - low_e4) / _INTERVALS
+    total = 0.0
+    for index in range(_INTERVALS + 1):
+        weight = 1.0 if index in (0, _INTERVALS) else 4.0 if index % 2 else 2.0
+        total += weight * min(1.0, values.cdf(low_e4 + index * width) / mass) ** (n - 1)
     return total * width / 3.0
 
 

@@ -50,6 +50,7 @@ from etp.auction.views import (
     standing,
     stats,
 )
+from etp.auction.worth import best_subset
 
 __all__ = [
     "NEVER_MS",
@@ -81,6 +82,7 @@ __all__ = [
     "Unconfirmed",
     "Voided",
     "Withdraw",
+    "best_subset",
     "least_energy",
     "new_auction",
     "next_deadline",

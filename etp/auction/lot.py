@@ -54,6 +54,8 @@ class OpenLot(NamedTuple):
     first_acceptable_e4: int | None = None
     entered: int = 0
     sold_steps: int = 0
+    improvements: int = 0
+    """Entries that displaced or raised a bid."""
 
     @property
     def increment_e4(self) -> int:
@@ -82,13 +84,14 @@ def resized(lot: OpenLot, entries: tuple[Entry, ...], left_steps: int, power_w: 
 
 def with_entries(lot: OpenLot, entries: tuple[Entry, ...], *, entered: int = 0, improved_steps: int = 0) -> OpenLot:
     """Return the lot with other bids in the set; quantity and power stay."""
-    improved_steps += lot.improved_steps
-    book = _book(lot, entries, lot.left_steps, improved_steps)
+    all_improved_steps = lot.improved_steps + improved_steps
+    book = _book(lot, entries, lot.left_steps, all_improved_steps)
     return lot._replace(
         book=book,
         due_ms=_due_ms(book, lot.shields),
-        improved_steps=improved_steps,
+        improved_steps=all_improved_steps,
         entered=lot.entered + entered,
+        improvements=lot.improvements + (improved_steps > 0),
     )
 
 
@@ -187,6 +190,7 @@ def closed(lot: OpenLot, reason: str) -> LotClosed:
         distinct_bidders=len(lot.bidders),
         first_acceptable_e4=lot.first_acceptable_e4,
         increment_e4=lot.increment_e4,
+        improvements=lot.improvements,
     )
 
 

@@ -42,7 +42,9 @@ class Terms:
         """Refuse terms under which the rules of section 6 have no meaning."""
         keep_e4 = self.reserve_e4 if self.keep_e4 is None else self.keep_e4
         _require("reserve_e4", self.reserve_e4, self.reserve_e4 >= 0 and self.reserve_e4 % PRICE_TICK_E4 == 0)
-        _require("keep_e4", keep_e4, 0 <= keep_e4 <= self.reserve_e4 and keep_e4 % PRICE_TICK_E4 == 0)
+        _require(
+            "keep_e4", keep_e4, 0 <= keep_e4 <= max(self.reserve_e4, PRICE_TICK_E4) and keep_e4 % PRICE_TICK_E4 == 0
+        )
         _require("increment_e4", self.increment_e4, self.increment_e4 > 0 and self.increment_e4 % PRICE_TICK_E4 == 0)
         _require("doubling", self.doubling, self.doubling >= 0)
         _require("standing_ms", self.standing_ms, self.standing_ms > 0)
@@ -218,6 +220,7 @@ class LotClosed:
     distinct_bidders: int
     first_acceptable_e4: int | None
     increment_e4: int
+    improvements: int = 0
 
 
 Effect: TypeAlias = Refuse | Award | BookChanged | Unconfirmed | Returned | LotClosed

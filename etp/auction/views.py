@@ -45,6 +45,7 @@ class LotStats(NamedTuple):
     first_acceptable_e4: int | None
     increment_e4: int
     shields: tuple[Shield, ...]
+    improvements: int
 
 
 def new_auction(rule: str, terms: Terms | None = None) -> Auction:
@@ -117,4 +118,5 @@ def stats(auction: Auction) -> LotStats | None:
         first_acceptable_e4=lot.first_acceptable_e4,
         increment_e4=lot.increment_e4,
         shields=lot.shields,
+        improvements=lot.improvements,
     )

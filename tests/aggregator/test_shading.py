@@ -94,6 +94,30 @@ def test_a_declared_distribution_is_one(fields: dict[str, Any]) -> None:
     assert hash(values) == hash(declared(fields))
 
 
+@given(share=st.floats(0.0005, 0.9995))
+@pytest.mark.parametrize("fields", KINDS, ids=lambda fields: fields["kind"])
+def test_a_quantile_is_where_the_distribution_reaches_its_share(fields: dict[str, Any], share: float) -> None:
+    values: Distribution = declared(fields)
+    value = values.quantile(share)
+    assert values.low_e4 <= value <= values.high_e4
+    span = (values.high_e4 - values.low_e4) * 1e-6
+    assert values.cdf(value - span) <= share + 1e-9
+    assert values.cdf(value + span) >= share - 1e-9
+
+
+def test_a_table_is_shaded_exactly() -> None:
+    values = Table((1.0, 2.0, 4.0))
+    assert shaded(4, 2, 0, values) == pytest.approx(4 - (1 * (1 / 3) + 2 * (2 / 3)))
+    assert shaded(4, 3, 2, values) == pytest.approx(4 - 2 * (2 / 3) ** 2)
+
+
+def test_a_kink_does_not_disturb_the_quadrature() -> None:
+    values = Triangular(0, 1, 10)
+    v, n = 10.0, 2
+    # F = x^2/10 below 1, 1 - (10-x)^2/90 above: integral = 1/30 + (9 - (9^3)/270)
+    assert shaded(v, n, 0, values) == pytest.approx(v - (1 / 30 + 9 - 729 / 270), rel=1e-9)
+
+
 def test_degenerate_distributions_are_steps() -> None:
     for values in (Uniform(5, 5), Triangular(5, 5, 5), Normal(5, 0), Table((5.0,))):
         assert (values.cdf(4), values.cdf(5), values.cdf(6)) == (0, 1, 1)

@@ -186,7 +186,7 @@ class TestIncrement:
         assert facts is not None
         assert facts.increment_e4 == 1_000
         bench.bid("a", quote(bench.auction, "a", 100, 0), 100)
-        assert stats(bench.auction) == facts._replace(increment_e4=2_000, entered=101)
+        assert stats(bench.auction) == facts._replace(increment_e4=2_000, entered=101, improvements=100)
 
     def test_zero_means_never(self) -> None:
         bench = opened(terms=Terms(reserve_e4=RESERVE, doubling=0))

@@ -1,0 +1,191 @@
+"""One lot under an open book: the engine and its buyers on a heap of events, in virtual time.
+
+The battery lives in whole ms, as the desk does: what arrives within one ms is one event of bids, and a push goes to
+every buyer when the set changes, at most one per 20 ms a buyer. Messages on their way are events on the heap, those of
+the same instant in the order heard, bid, push, so that a push shows the end of what happened.
+"""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+from math import ceil
+from typing import TYPE_CHECKING, Any, Final
+
+from etp.auction import (
+    Award,
+    Bid,
+    Bids,
+    BookChanged,
+    Event,
+    Lot,
+    LotClosed,
+    Open,
+    Refuse,
+    Tick,
+    new_auction,
+    next_deadline,
+    open_energy,
+    own_price,
+    quote,
+    stats,
+    step,
+)
+from market.bidder import Bidder, Placed, Quote, Refused, Won
+from market.draws import lot_seed, stream
+from market.links import ways
+from market.setting import NAMES, Buyer, Outcome, Setting, Sold
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from aggregator.strategies import Mind, Strategy
+
+_HEARD, _BID, _PUSH, _GIVE_UP = range(4)
+_PUSH_GAP_MS: Final = 20
+_GIVE_UP_MS: Final = 5_000
+"""A buyer waits so long for an answer (`aggregator.bids`)."""
+
+
+class OpenBook:
+    """One lot, its buyers, and everything on its way between them."""
+
+    def __init__(
+        self,
+        setting: Setting,
+        buyers: Sequence[Buyer],
+        strategies: Sequence[Strategy],
+        minds: Sequence[Mind],
+        *,
+        seed: int,
+        lot: int,
+    ) -> None:
+        self._setting = setting
+        self._auction = new_auction(setting.rule, setting.terms)
+        self._names = NAMES[: len(buyers)]
+        self._bidders = [
+            Bidder(buyer, strategy, n=len(buyers), draws=stream(seed, lot, index), mind=mind)
+            for index, (buyer, strategy, mind) in enumerate(zip(buyers, strategies, minds, strict=True))
+        ]
+        both = [ways(setting, buyer, seed=seed, lot=lot, index=index) for index, buyer in enumerate(buyers)]
+        self._down = [down for down, _ in both]
+        self._up = [up for _, up in both]
+        self._asked_wh = [buyer.need_wh for buyer in buyers]
+        self._pushed_ms = [-_PUSH_GAP_MS] * len(buyers)
+        self._to_push = [False] * len(buyers)
+        self._heap: list[tuple[float, int, int, int, Any]] = []
+        self._sequence = 0
+        self._awards: list[Sold] = []
+        self._bids = 0
+        self._now_ms = 0
+        self._closed: LotClosed | None = None
+        self._lot = Lot(
+            lot_id=lot + 1,
+            energy_wh=setting.lot_wh,
+            power_w=setting.lot_wh,
+            seed=lot_seed(seed, lot),
+            terms=setting.terms,
+        )
+
+    def play(self) -> Outcome:
+        """Return how the lot went."""
+        self._step(Open(self._lot))
+        heap = self._heap
+        while self._auction.lot is not None:
+            due_ms = next_deadline(self._auction)
+            if due_ms is not None and (not heap or due_ms <= heap[0][0]):
+                self._now_ms = due_ms
+                self._step(Tick())
+                continue
+            if not heap:
+                break
+            time_ms, kind, _, buyer, told = heappop(heap)
+            if kind == _HEARD:
+                self._says(buyer, self._bidders[buyer].hears(told), time_ms)
+            elif kind == _GIVE_UP:
+                self._says(buyer, self._bidders[buyer].gives_up(told), time_ms)
+            else:
+                self._now_ms = int(time_ms)
+                if kind == _BID:
+                    self._take(buyer, told, time_ms)
+                else:
+                    self._push(buyer)
+        return self._outcome()
+
+    @property
+    def minds(self) -> list[Mind]:
+        """What the buyers have learned."""
+        return [bidder.mind for bidder in self._bidders]
+
+    def _says(self, buyer: int, placed: Placed | None, now_ms: float) -> None:
+        """Send a bid on its way; it is read at the next whole ms."""
+        if placed is None:
+            return
+        arrival_ms = self._up[buyer].arrival_ms(now_ms)
+        if arrival_ms is not None:
+            self._later(ceil(arrival_ms), _BID, buyer, placed)
+        if self._setting.drop:
+            self._later(now_ms + _GIVE_UP_MS, _GIVE_UP, buyer, placed.bid_id)
+
+    def _take(self, buyer: int, placed: Placed, time_ms: float) -> None:
+        """Give the engine all bids that arrive in this ms."""
+        heap = self._heap
+        self._asked_wh[buyer] = placed.wh
+        bids = [Bid(self._names[buyer], placed.bid_id, placed.price_e4, placed.wh)]
+        while heap and heap[0][0] == time_ms and heap[0][1] == _BID:
+            _, _, _, buyer, placed = heappop(heap)
+            self._asked_wh[buyer] = placed.wh
+            bids.append(Bid(self._names[buyer], placed.bid_id, placed.price_e4, placed.wh))
+        self._bids += len(bids)
+        self._step(Bids(tuple(bids)))
+
+    def _push(self, buyer: int) -> None:
+        self._to_push[buyer] = False
+        self._pushed_ms[buyer] = self._now_ms
+        auction, name = self._auction, self._names[buyer]
+        beat_e4 = quote(auction, name, self._asked_wh[buyer], self._now_ms)
+        self._tell(buyer, Quote(open_energy(auction), beat_e4, own_price(auction, name)))
+
+    def _step(self, event: Event) -> None:
+        """Perform what the engine answers."""
+        self._auction, effects = step(self._auction, event, self._now_ms)
+        for effect in effects:
+            kind = type(effect)
+            if kind is Refuse:
+                self._tell(int(effect.peer), Refused(effect.bid_id, effect.code, effect.beat_e4))  # type: ignore[union-attr]
+            elif kind is BookChanged:
+                self._announce()
+            elif isinstance(effect, Award):
+                buyer = int(effect.peer)
+                self._awards.append(Sold(buyer, effect.energy_wh, effect.price_e4, self._now_ms))
+                self._tell(buyer, Won(effect.bid_id, effect.price_e4, effect.energy_wh))
+            elif isinstance(effect, LotClosed):
+                self._closed = effect
+
+    def _announce(self) -> None:
+        for buyer, waits in enumerate(self._to_push):
+            if not waits:
+                self._to_push[buyer] = True
+                self._later(max(self._now_ms, self._pushed_ms[buyer] + _PUSH_GAP_MS), _PUSH, buyer, None)
+
+    def _tell(self, buyer: int, told: Quote | Refused | Won) -> None:
+        arrival_ms = self._down[buyer].arrival_ms(self._now_ms)
+        if arrival_ms is not None:
+            self._later(arrival_ms, _HEARD, buyer, told)
+
+    def _later(self, time_ms: float, kind: int, buyer: int, told: Any) -> None:
+        self._sequence += 1
+        heappush(self._heap, (time_ms, kind, self._sequence, buyer, told))
+
+    def _outcome(self) -> Outcome:
+        facts = stats(self._auction) or self._closed
+        assert facts is not None  # noqa: S101 - a lot is open or closed
+        return Outcome(
+            awards=tuple(self._awards),
+            revenue=sum(sold.price_e4 * sold.wh for sold in self._awards),
+            bids=self._bids,
+            improvements=facts.improvements,
+            distinct_bidders=facts.distinct_bidders,
+            first_acceptable_e4=facts.first_acceptable_e4,
+            increment_end_e4=facts.increment_e4,
+            ended_ms=self._now_ms,
+        )
