@@ -118,11 +118,12 @@ class Bidder:
             self._lost_e4 = max(self._lost_e4, bid.price_e4)
             outcome = Outcome(False, bid.price_e4, bid.beat_e4, self._value_e4)
             self.mind = self._strategy.learn(self.mind, outcome, self._draws)
-        if not was_open or self._quote is None or told.code not in {ReasonCode.OUTBID, ReasonCode.PRICE_TOO_LOW}:
-            return None
-        beat_e4 = max(told.beat_e4, bid.price_e4 + PRICE_TICK_E4)
-        self._quote = self._quote._replace(beat_e4=beat_e4, own_e4=0)
-        return self._decide()
+        if was_open and told.code not in {ReasonCode.OUTBID, ReasonCode.PRICE_TOO_LOW}:
+            self._quote = None
+        elif was_open and self._quote is not None:
+            beat_e4 = max(told.beat_e4, bid.price_e4 + PRICE_TICK_E4)
+            self._quote = self._quote._replace(beat_e4=beat_e4, own_e4=0)
+        return self._decide() if self._open is None else None
 
     def _won(self, told: Won) -> None:
         answered = self._answered(told.bid_id)
