@@ -29,6 +29,7 @@ from agent.books_types import (
     Books,
     restart_voids,
 )
+from agent.pricing import LotSeen, Markup, SalesHistory
 from agent.records import Deal, Kind, Record, TradeKey
 
 if TYPE_CHECKING:
@@ -104,6 +105,8 @@ class _Draft:
     alarms: dict[str, BookedAlarm] = field(default_factory=dict)
     stopped: bool = False
     reserve_e4: int | None = None
+    markup: Markup | None = None
+    sales: SalesHistory = field(default_factory=SalesHistory)
     contradictions: tuple[str, ...] = ()
 
     @classmethod
@@ -153,6 +156,14 @@ def _lot_closed(draft: _Draft, record: Record) -> None:
         draft.open_lot_id = 0
 
 
+def _lot_seen(draft: _Draft, record: Record) -> None:
+    body = record.body
+    cap_e4 = int(body["cap_e4"])
+    if draft.markup is None or draft.markup.cap_e4 != cap_e4:  # the owner has set another cap: its grid is another
+        draft.markup = Markup(cap_e4)
+    draft.markup = draft.markup.learn(LotSeen(**{name: body[name] for name in LotSeen._fields}))
+
+
 def _award(draft: _Draft, record: Record) -> None:
     deal = Deal.from_body(record.body)
     if deal.key in draft.trades:
@@ -182,6 +193,7 @@ def _confirmed(draft: _Draft, record: Record) -> None:
     )
     draft.awards.pop(key, None)
     draft.ends.pop(key, None)
+    draft.sales = draft.sales.with_sale(record.at_ms, deal.price_e4)
 
 
 def _void(draft: _Draft, record: Record) -> None:
@@ -307,6 +319,7 @@ def _owner(draft: _Draft, record: Record) -> None:
 _HANDLERS: Final[dict[str, Callable[[_Draft, Record], None]]] = {
     Kind.LOT_OPENED: _lot_opened,
     Kind.LOT_CLOSED: _lot_closed,
+    Kind.LOT_SEEN: _lot_seen,
     Kind.AWARD: _award,
     Kind.CONFIRMED: _confirmed,
     Kind.VOID: _void,

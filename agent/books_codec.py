@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from agent.books_types import (
     BookedAlarm,
@@ -16,11 +16,13 @@ from agent.books_types import (
     BookedTrade,
     Books,
 )
+from agent.pricing import Markup, SalesHistory
 from agent.records import Deal, RecordBody
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
+T = TypeVar("T")
 _PORTION: Final = 256
 """Standings encoded at a time: the encoder makes the event loop's thread wait, so for half a millisecond at most."""
 
@@ -65,6 +67,8 @@ def _to_json(books: Books) -> RecordBody:
         "alarms": [[name, *alarm] for name, alarm in books.alarms.items()],
         "stopped": books.stopped,
         "reserve_e4": books.reserve_e4,
+        "markup": books.markup and books.markup.to_json(),
+        "sales": books.sales.to_json(),
         "contradictions": books.contradictions,
     }
 
@@ -95,6 +99,8 @@ def _from_json(body: Mapping[str, Any]) -> Books:
         alarms={name: BookedAlarm(*rest) for name, *rest in body["alarms"]},
         stopped=body["stopped"],
         reserve_e4=body["reserve_e4"],
+        markup=_learned(Markup.from_json, body.get("markup")),
+        sales=_learned(SalesHistory.from_json, body.get("sales")) or SalesHistory(),
         contradictions=tuple(body["contradictions"]),
     )
 
@@ -110,6 +116,16 @@ def _standing(rest: list[Any]) -> BookedStanding:
         blocked_until_wall_ms=blocked_until_wall_ms,
         at_wall_ms=at_wall_ms,
     )
+
+
+def _learned(read: Callable[[Any], T], plain: Any) -> T | None:
+    """Return what was learned; None (learn anew) when another release kept it in another form: no promise is in it."""
+    if plain is None:
+        return None
+    try:
+        return read(plain)
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _take_over(body: Mapping[str, Any] | None) -> BookedTakeOver | None:

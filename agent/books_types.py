@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agent import records
+from agent.pricing import SalesHistory
 from etp.messages import ReasonCode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from agent.pricing import Markup
     from agent.records import Deal, RecordBody, TradeKey
 
 BUYERS_MAX: Final = 4_096
@@ -110,6 +112,7 @@ class Books:
 
     `ends` holds what signed buyers may not have heard, the oldest first: ends of trades, and awards that were voided
     when nobody could be told. At most `ENDS_MAX`, none `END_KEPT_MS` older than the battery's last record.
+    `markup` is what past lots say about the mark-up, None where none was ever learned; `sales` what own sales fetched.
     `outlived`: the last process went on after its journal had failed, so the newest of what it did is not in here.
     """
 
@@ -125,6 +128,8 @@ class Books:
     alarms: Mapping[str, BookedAlarm] = field(default_factory=dict)
     stopped: bool = False
     reserve_e4: int | None = None
+    markup: Markup | None = None
+    sales: SalesHistory = field(default_factory=SalesHistory)
     contradictions: tuple[str, ...] = ()
     outlived: bool = False
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from agent.pricing import LotSeen
+
 RecordBody = dict[str, Any]
 TradeKey = tuple[str, int]
 
@@ -33,6 +35,7 @@ class Kind(StrEnum):
 
     LOT_OPENED = "lot_opened"
     LOT_CLOSED = "lot_closed"
+    LOT_SEEN = "lot_seen"
     AWARD = "award"
     CONFIRMED = "confirmed"
     VOID = "void"
@@ -129,6 +132,11 @@ def lot_closed(
         "distinct_bidders": distinct_bidders,
         "first_acceptable_e4": first_acceptable_e4,
     }
+
+
+def lot_seen(seen: LotSeen, *, cap_e4: int) -> RecordBody:
+    """Say what a lot has taught about the mark-up, which is never above `cap_e4`."""
+    return {**seen._asdict(), "cap_e4": cap_e4}
 
 
 def award(deal: Deal) -> RecordBody:

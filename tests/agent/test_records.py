@@ -8,6 +8,7 @@ from dataclasses import asdict
 import pytest
 
 from agent import records
+from agent.pricing import LotSeen
 from agent.records import AUDIT_TRAIL, PASSING, Deal, Kind, RecordBody
 
 DEAL = Deal(
@@ -35,6 +36,7 @@ BODIES: dict[Kind, list[RecordBody]] = {
         )
     ],
     Kind.LOT_CLOSED: [records.lot_closed(lot_id=17, reason="sold", sold_wh=5_000, bids=4, distinct_bidders=2)],
+    Kind.LOT_SEEN: [records.lot_seen(LotSeen(1, 2, 3, 5, 4), cap_e4=6), records.lot_seen(LotSeen(1, 2, 0), cap_e4=6)],
     Kind.AWARD: [records.award(DEAL)],
     Kind.CONFIRMED: [records.confirmed(DEAL, award_seq=18, confirmed_at_ms=5_600)],
     Kind.VOID: [records.void(peer="conn:1", bid_id=1, code=10, blame=True, shield_e4=5, shield_until_wall_ms=7)],
