@@ -15,7 +15,10 @@ from etp.units import PRICE_TICK_E4
 
 
 class Entry(NamedTuple):
-    """A bid in the set: its quantity in steps, its value, when it entered and when it is answered."""
+    """A bid in the set: its quantity in steps, its value, when it entered and when it is answered.
+
+    `draw` is its place among equals where a rule clears by draws, else empty.
+    """
 
     peer: str
     bid_id: int
@@ -24,6 +27,7 @@ class Entry(NamedTuple):
     value: int
     entered_ms: int
     due_ms: int
+    draw: bytes = b""
 
     @property
     def item(self) -> Item:
@@ -35,11 +39,11 @@ class Book:
     """Standing bids, oldest first, within `left` steps."""
 
     __slots__ = (
-        "_base_e4",
         "_beats",
         "_others",
-        "_own_beats",
+        "_total",
         "_worth",
+        "base_e4",
         "by_peer",
         "due_ms",
         "entries",
@@ -48,18 +52,27 @@ class Book:
         "left",
     )
 
-    def __init__(self, entries: tuple[Entry, ...], *, left: int, base_e4: int, increment_e4: int) -> None:
+    def __init__(self, entries: tuple[Entry, ...], left: int, base_e4: int, increment_e4: int) -> None:
         self.entries = entries
         self.left = left
-        self.free = left - sum([entry.steps for entry in entries])
-        self.by_peer = {entry.peer: entry for entry in entries}
-        self.due_ms = min([entry.due_ms for entry in entries], default=NEVER_MS)
+        self.base_e4 = base_e4
         self.increment_e4 = increment_e4
-        self._base_e4 = base_e4
-        self._beats: dict[int, int] = {}
         self._worth: Worth | None = None
         self._others: dict[str, Worth] = {}
-        self._own_beats: dict[tuple[str, int], int] = {}
+        self._beats: dict[int | tuple[str, int], int] = {}
+        by_peer: dict[str, Entry] = {}
+        free, total, first_due_ms = left, 0, NEVER_MS
+        for entry in entries:
+            peer, _, _, steps, value, _, due_ms, _ = entry
+            by_peer[peer] = entry
+            free -= steps
+            total += value
+            if due_ms < first_due_ms:  # noqa: PLR1730 - a call to min() would cost more than the comparison
+                first_due_ms = due_ms
+        self.by_peer = by_peer
+        self.free = free
+        self.due_ms = first_due_ms
+        self._total = total
 
     def beat_e4(self, peer: str, steps: int) -> int:
         """Return the lowest price at which `steps` of `peer` enter, reserve and shield apart (0 = any price)."""
@@ -70,27 +83,30 @@ class Book:
             return 0
         beat_e4 = self._beats.get(steps)
         if beat_e4 is None:
-            if self._worth is None:
-                self._worth = worth([entry.item for entry in self.entries], self.left)
-            forgone = self._worth.at(self.left) - self._worth.at(self.left - steps)
+            forgone, rest = self._total, self.left - steps
+            if rest:
+                if self._worth is None:
+                    self._worth = worth([entry.item for entry in self.entries], self.left)
+                forgone -= self._worth.at(rest)
             beat_e4 = self._beats[steps] = self._price_e4(forgone, steps)
         return beat_e4
 
     def _beat_own_e4(self, own: Entry, steps: int) -> int:
         """Return what the owner of a standing bid must offer to replace it: W(L - steps) is taken without it."""
         key = own.peer, steps
-        beat_e4 = self._own_beats.get(key)
+        beat_e4 = self._beats.get(key)
         if beat_e4 is None:
-            others = self._others.get(own.peer)
-            if others is None:
-                items = [entry.item for entry in self.entries if entry is not own]
-                others = self._others[own.peer] = worth(items, self.left)
-            total = sum([entry.value for entry in self.entries])
-            price_e4 = self._price_e4(total - others.at(self.left - steps), steps)
-            beat_e4 = self._own_beats[key] = max(price_e4, own.price_e4 + self.increment_e4)
+            forgone, rest = self._total, self.left - steps
+            if rest:
+                others = self._others.get(own.peer)
+                if others is None:
+                    items = [entry.item for entry in self.entries if entry is not own]
+                    others = self._others[own.peer] = worth(items, self.left)
+                forgone -= others.at(rest)
+            beat_e4 = self._beats[key] = max(self._price_e4(forgone, steps), own.price_e4 + self.increment_e4)
         return beat_e4
 
     def _price_e4(self, forgone: int, steps: int) -> int:
         """Return ceil_tick(keep - one tick + forgone / steps) + increment."""
-        ticks = -((-self._base_e4 * steps - forgone) // (steps * PRICE_TICK_E4))
+        ticks = -((-self.base_e4 * steps - forgone) // (steps * PRICE_TICK_E4))
         return ticks * PRICE_TICK_E4 + self.increment_e4

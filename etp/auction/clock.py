@@ -20,18 +20,20 @@ class AscendingClock(Collecting):
     def clear(self, lot: OpenLot, entries: list[Entry], now_ms: int) -> list[tuple[Entry, int]]:
         """Return the bids still active when demand fits; where the next step would leave nobody, the best set."""
         start_e4 = floor_e4(lot, now_ms)
-        if all(entry.price_e4 < start_e4 for entry in entries):
+        limits = sorted([(entry.price_e4, entry.steps) for entry in entries])
+        if limits[-1][0] < start_e4:
             start_e4 = lot.terms.reserve_e4
         increment_e4 = lot.increment_e4
-        price_e4 = start_e4
-        active = [entry for entry in entries if entry.price_e4 >= price_e4]
-        while sum(entry.steps for entry in active) > lot.left_steps:
-            lowest_e4 = min(entry.price_e4 for entry in active)
-            next_e4 = start_e4 + ((lowest_e4 - start_e4) // increment_e4 + 1) * increment_e4
-            remaining = [entry for entry in active if entry.price_e4 >= next_e4]
-            if not remaining:
-                price_e4 = next_e4 - increment_e4
-                active = best_of(active, lot.left_steps)
-                break
-            price_e4, active = next_e4, remaining
-        return [(entry, price_e4) for entry in active]
+        price_e4, gone, count = start_e4, 0, len(limits)
+        demand = sum([steps for _, steps in limits])
+        while True:
+            while gone < count and limits[gone][0] < price_e4:
+                demand -= limits[gone][1]
+                gone += 1
+            if demand <= lot.left_steps:
+                return [(entry, price_e4) for entry in entries if entry.price_e4 >= price_e4]
+            next_e4 = start_e4 + ((limits[gone][0] - start_e4) // increment_e4 + 1) * increment_e4
+            if next_e4 > limits[-1][0]:
+                active = [entry for entry in entries if entry.price_e4 >= price_e4]
+                return [(entry, next_e4 - increment_e4) for entry in best_of(active, lot.left_steps)]
+            price_e4 = next_e4

@@ -10,17 +10,24 @@ being quick is worth nothing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final
 
 from etp.auction.book import Book, Entry
-from etp.auction.judge import draw
-from etp.auction.lot import floor_e4, make_entry, outbid, sell, with_entries
+from etp.auction.judge import draws, judge_all
+from etp.auction.lot import floor_e4, make_entry, outbid, sell_all, with_entries, with_limits
 from etp.auction.types import Bid, Effect, Refuse
 from etp.auction.worth import best_subset
 from etp.messages import ReasonCode
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from etp.auction.lot import OpenLot
+
+_new: Final = tuple.__new__  # of a named tuple, without a frame for its constructor
+_OUTBID: Final = ReasonCode.OUTBID
+_BY_DRAW: Final = attrgetter("draw")
 
 
 class Collecting:
@@ -35,12 +42,14 @@ class Collecting:
 
     def beat_e4(self, lot: OpenLot, peer: str, steps: int) -> int:
         """Return what a peer must offer to raise its own limit; of others' limits nothing is told."""
-        own = lot.book.by_peer.get(peer)
-        return 0 if own is None else own.price_e4 + lot.increment_e4
+        book = lot.book
+        own = book.by_peer.get(peer)
+        return 0 if own is None else own.price_e4 + book.increment_e4
 
     def is_full(self, lot: OpenLot, peer: str, steps: int) -> bool:
         """Whether all places are taken."""
-        return len(lot.book.entries) >= lot.terms.max_standing and peer not in lot.book.by_peer
+        book = lot.book
+        return len(book.entries) >= lot.terms.max_standing and peer not in book.by_peer
 
     def enter(self, lot: OpenLot, bid: Bid, now_ms: int, effects: list[Effect]) -> OpenLot:
         """Add a limit, in place of the peer's earlier one."""
@@ -48,31 +57,48 @@ class Collecting:
         due_ms = entries[0].due_ms if entries else now_ms + lot.terms.standing_ms
         own = lot.book.by_peer.get(bid.peer)
         others = tuple([entry for entry in entries if entry is not own])
-        lot = with_entries(lot, (*others, make_entry(lot, bid, now_ms, due_ms)), entered=1)
+        (drawn,) = draws(lot.seed, (bid,))
+        lot = with_entries(lot, (*others, make_entry(lot, bid, now_ms, due_ms, drawn)), entered=1)
         if own is None:
             return lot
         beat_e4 = max(self.beat_e4(lot, own.peer, own.steps), floor_e4(lot, now_ms))
-        effects.append(Refuse(own.peer, own.bid_id, ReasonCode.OUTBID, beat_e4))
+        effects.append(Refuse(own.peer, own.bid_id, _OUTBID, beat_e4))
         return outbid(lot, own.peer, own.price_e4)
+
+    def enter_all(self, lot: OpenLot, bids: Sequence[Bid], now_ms: int) -> OpenLot | None:
+        """Add the limits of so many peers without one, when there are places for all and none is refused."""
+        book = lot.book
+        peers = {bid.peer for bid in bids}
+        alone = len(peers) == len(bids) and peers.isdisjoint(book.by_peer)
+        if not alone or len(book.entries) + len(bids) > lot.terms.max_standing:
+            return None
+        if any(judge_all(self, lot, bids, now_ms)):
+            return None
+        due_ms = book.entries[0].due_ms if book.entries else now_ms + lot.terms.standing_ms
+        places = draws(lot.seed, bids)
+        entries = [make_entry(lot, bid, now_ms, due_ms, place) for bid, place in zip(bids, places, strict=True)]
+        entries.sort(key=_BY_DRAW)
+        return with_limits(lot, entries)
 
     def settle(self, lot: OpenLot, now_ms: int, effects: list[Effect]) -> tuple[OpenLot, str]:
         """Clear the lot when collecting is over."""
-        if lot.book.due_ms > now_ms:
+        book = lot.book
+        if book.due_ms > now_ms:
             return lot, ""
-        entries = sorted(lot.book.entries, key=lambda entry: draw(lot.seed, entry.peer, entry.bid_id))
+        entries = sorted(book.entries, key=_BY_DRAW)
         winners = self.clear(lot, entries, now_ms)
         won = tuple([entry for entry, _ in winners])
         lowest_e4 = floor_e4(lot, now_ms)
-        book = Book(won, left=lot.left_steps, base_e4=lot.terms.base_e4, increment_e4=lot.increment_e4)
+        best = Book(won, lot.left_steps, book.base_e4, book.increment_e4)
+        refused = lot.refused
         for entry in entries:
             if entry not in won:
-                beat_e4 = max(book.beat_e4(entry.peer, entry.steps), lowest_e4)
-                effects.append(Refuse(entry.peer, entry.bid_id, ReasonCode.OUTBID, beat_e4))
-                lot = outbid(lot, entry.peer, entry.price_e4)
-        for entry, price_e4 in winners:
-            lot, award = sell(lot, entry, price_e4)
-            effects.append(award)
-        lot = with_entries(lot, ())
+                peer, bid_id, price_e4, steps = entry[:4]
+                beat_e4 = max(best.beat_e4(peer, steps), lowest_e4)
+                effects.append(_new(Refuse, (peer, bid_id, _OUTBID, beat_e4, 0)))
+                refused = refused.after(peer, price_e4)
+        lot, awards = sell_all(lot, winners, refused)
+        effects.extend(awards)
         return lot, "cleared" if lot.left_steps else "sold"
 
     def fit(self, lot: OpenLot, now_ms: int, effects: list[Effect]) -> OpenLot:
@@ -89,4 +115,4 @@ class Collecting:
 
 def best_of(entries: list[Entry], capacity: int) -> list[Entry]:
     """Return the best set within `capacity`, ties by the order of `entries`."""
-    return [entries[index] for index in best_subset([entry.item for entry in entries], capacity)]
+    return [entries[index] for index in best_subset([(entry.value, entry.steps) for entry in entries], capacity)]

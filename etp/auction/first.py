@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from etp.auction.lot import make_entry, sell, with_entries
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from etp.auction.lot import OpenLot
     from etp.auction.types import Bid, Effect
 
@@ -31,6 +33,10 @@ class FirstAcceptable:
     def enter(self, lot: OpenLot, bid: Bid, now_ms: int, effects: list[Effect]) -> OpenLot:
         """Let the bid in with its time already up."""
         return with_entries(lot, (make_entry(lot, bid, now_ms, now_ms),), entered=1)
+
+    def enter_all(self, lot: OpenLot, bids: Sequence[Bid], now_ms: int) -> OpenLot | None:
+        """Return None: a bid that enters wins, and the next finds a smaller lot."""
+        return None
 
     def settle(self, lot: OpenLot, now_ms: int, effects: list[Effect]) -> tuple[OpenLot, str]:
         """Award the bid that just came in."""

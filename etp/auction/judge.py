@@ -5,7 +5,7 @@ Every bid is judged and most are refused, so judging makes nothing but the answe
 
 from __future__ import annotations
 
-from hmac import digest
+from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from etp.auction.lot import OpenLot, floor_e4, noted, outbid
@@ -14,46 +14,57 @@ from etp.messages import ReasonCode
 from etp.units import ENERGY_STEP_WH, PRICE_TICK_E4
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from etp.auction.rule import Rule
 
 _new: Final = tuple.__new__  # of a named tuple, without a frame for its constructor
+_HASH_BLOCK: Final = 64
+_INNER: Final = bytes([0x36 ^ byte for byte in range(256)])
+_OUTER: Final = bytes([0x5C ^ byte for byte in range(256)])
 
 
 def judge(rule: Rule, lot: OpenLot, bid: Bid, now_ms: int) -> Refuse | None:
     """Return why a bid does not enter, or None. First match wins: 9, 2, 1, 8, 4, 7."""
-    return judge_all(rule, lot, (bid,), now_ms)[0]
+    return next(judge_all(rule, lot, (bid,), now_ms))
 
 
-def judge_all(rule: Rule, lot: OpenLot, bids: Sequence[Bid], now_ms: int) -> list[Refuse | None]:
-    """Return for each bid what `judge` says of it in this lot; the lot is looked at once for all of them."""
+def judge_all(rule: Rule, lot: OpenLot, bids: Sequence[Bid], now_ms: int) -> Iterator[Refuse | None]:
+    """Yield for each bid what `judge` says of it in this lot; the lot is looked at once for all of them."""
     terms, left_steps, least_steps, own_bids = lot.terms, lot.left_steps, lot.least_steps, lot.book.by_peer
     cap_e4, reserve_e4, lowest_e4 = terms.price_cap_e4, terms.reserve_e4, floor_e4(lot, now_ms)
     price_to_beat = rule.beat_e4
-    verdicts: list[Refuse | None] = []
     for bid in bids:
         peer, bid_id, price_e4, energy_wh, covered = bid
         steps = energy_wh // ENERGY_STEP_WH
-        verdict: Refuse | None = None
         if energy_wh % ENERGY_STEP_WH or price_e4 % PRICE_TICK_E4 or steps < 1 or price_e4 > cap_e4:
-            verdict = _refusal(rule, lot, bid, ReasonCode.MALFORMED, now_ms)
+            yield _refusal(rule, lot, bid, ReasonCode.MALFORMED, now_ms)
         elif steps > left_steps or steps < least_steps:
-            verdict = _refusal(rule, lot, bid, ReasonCode.NOT_ENOUGH_ENERGY, now_ms)
+            yield _refusal(rule, lot, bid, ReasonCode.NOT_ENOUGH_ENERGY, now_ms)
         elif price_e4 < reserve_e4:
-            verdict = _refusal(rule, lot, bid, ReasonCode.PRICE_TOO_LOW, now_ms)
+            yield _refusal(rule, lot, bid, ReasonCode.PRICE_TOO_LOW, now_ms)
         elif not covered:
-            verdict = _refusal(rule, lot, bid, ReasonCode.COVER_TOO_SMALL, now_ms)
+            yield _refusal(rule, lot, bid, ReasonCode.COVER_TOO_SMALL, now_ms)
         else:
             beat_e4 = price_to_beat(lot, peer, steps)
             if beat_e4 < lowest_e4:  # noqa: PLR1730 - a call to max() would cost more than the comparison
                 beat_e4 = lowest_e4
             if price_e4 < beat_e4 or (peer in own_bids and steps < own_bids[peer].steps):
-                verdict = _new(Refuse, (peer, bid_id, 4, beat_e4, 0))
+                yield _new(Refuse, (peer, bid_id, 4, beat_e4, 0))
             elif rule.is_full(lot, peer, steps):
-                verdict = _new(Refuse, (peer, bid_id, 7, beat_e4, 0))
-        verdicts.append(verdict)
-    return verdicts
+                yield _new(Refuse, (peer, bid_id, 7, beat_e4, 0))
+            else:
+                yield None
+
+
+def refusals(rule: Rule, lot: OpenLot, bids: Sequence[Bid], now_ms: int) -> list[Refuse] | None:
+    """Return what each of the bids is told when none of them enters, else None."""
+    found: list[Refuse] = []
+    for verdict in judge_all(rule, lot, bids, now_ms):
+        if verdict is None:
+            return None
+        found.append(verdict)
+    return found
 
 
 def _refusal(rule: Rule, lot: OpenLot, bid: Bid, code: int, now_ms: int) -> Refuse:
@@ -66,14 +77,15 @@ def _refusal(rule: Rule, lot: OpenLot, bid: Bid, code: int, now_ms: int) -> Refu
 
 def beat_e4(rule: Rule, lot: OpenLot, peer: str, energy_wh: int, now_ms: int) -> int:
     """Return the price to beat for a quantity; 0 or more than the lot means the whole lot."""
-    steps = max(1, energy_wh // ENERGY_STEP_WH) if energy_wh > 0 else lot.left_steps
-    return max(rule.beat_e4(lot, peer, min(steps, lot.left_steps)), floor_e4(lot, now_ms))
+    left_steps = lot.left_steps
+    steps = max(1, energy_wh // ENERGY_STEP_WH) if energy_wh > 0 else left_steps
+    return max(rule.beat_e4(lot, peer, steps if steps < left_steps else left_steps), floor_e4(lot, now_ms))
 
 
-def after_refusals(lot: OpenLot, bids: Sequence[Bid], refusals: Sequence[Refuse]) -> OpenLot:
+def after_refusals(lot: OpenLot, bids: Sequence[Bid], refused: Sequence[Refuse]) -> OpenLot:
     """Return the lot knowing what refusals of these bids taught; most teach nothing, and it is the same object."""
     bidders, second_e4 = lot.bidders, lot.refused.second_e4
-    for bid, refusal in zip(bids, refusals, strict=True):
+    for bid, refusal in zip(bids, refused, strict=True):
         code = refusal[2]
         if code == 4 and (bid[2] > second_e4 or bid[0] not in bidders):
             lot = outbid(noted(lot, bid), bid.peer, bid.price_e4)
@@ -83,6 +95,14 @@ def after_refusals(lot: OpenLot, bids: Sequence[Bid], refusals: Sequence[Refuse]
     return lot
 
 
-def draw(seed: bytes, peer: str, bid_id: int) -> bytes:
-    """Return a bid's place among bids with the same `now`: HMAC-SHA-256(lot seed, peer, id as u64 LE), lowest first."""
-    return digest(seed, peer.encode() + bid_id.to_bytes(8, "little"), "sha256")
+def draws(seed: bytes, bids: Sequence[Bid]) -> list[bytes]:
+    """Return each bid's place among bids with the same `now`: HMAC-SHA-256(lot seed, peer, id as u64 LE), lowest first.
+
+    Spelled out, because a library call makes the key anew for each.
+    """
+    key = seed if len(seed) <= _HASH_BLOCK else sha256(seed).digest()
+    block = key.ljust(_HASH_BLOCK, b"\0")
+    inner, outer = block.translate(_INNER), block.translate(_OUTER)
+    return [
+        sha256(outer + sha256(inner + bid[0].encode() + bid[1].to_bytes(8, "little")).digest()).digest() for bid in bids
+    ]

@@ -5,11 +5,18 @@ Every rule shares this state and the transitions here; a rule only decides what 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from etp.auction.book import Book, Entry
-from etp.auction.types import NEVER_MS, Award, Bid, Lot, LotClosed, Shield, Terms
+from etp.auction.types import Award, Bid, Lot, LotClosed, Shield, Terms
 from etp.units import ENERGY_STEP_WH
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SHOWN: Final = 8
+"""So many of an open lot's first fields are what peers are told of it, bids apart."""
+_new: Final = tuple.__new__  # of a named tuple, without a frame for its constructor
 
 BIDDERS_MAX = 1_024
 """Distinct peers remembered per lot; unsigned peers can make new names for ever, so the count stops here."""
@@ -24,38 +31,47 @@ class Refused(NamedTuple):
 
     def after(self, peer: str, price_e4: int) -> Refused:
         """Return what is known after one more refusal; the same object when it teaches nothing."""
-        if peer == self.peer:
-            return self._replace(price_e4=price_e4) if price_e4 > self.price_e4 else self
-        if price_e4 > self.price_e4:
-            return Refused(price_e4, peer, self.price_e4)
-        return self._replace(second_e4=price_e4) if price_e4 > self.second_e4 else self
+        highest_e4, highest_peer, second_e4 = self
+        if price_e4 <= second_e4 or (price_e4 <= highest_e4 and peer == highest_peer):
+            return self
+        if peer == highest_peer:
+            return _new(Refused, (price_e4, peer, second_e4))
+        if price_e4 > highest_e4:
+            return _new(Refused, (price_e4, peer, highest_e4))
+        return _new(Refused, (highest_e4, highest_peer, price_e4))
 
     def other_than(self, peer: str) -> int:
         """Return the highest price refused to anybody but `peer`, 0 if none was."""
         return self.second_e4 if peer == self.peer else self.price_e4
 
 
+_NONE_REFUSED: Final = Refused()
+
+
 class OpenLot(NamedTuple):
-    """A lot from Open to LotClosed; `due_ms` is when something happens to it without any event."""
+    """A lot from Open to LotClosed; `due_ms` is when something happens to it without any event.
+
+    What changes together stands together, so that a changed lot is made of slices of the old one.
+    """
 
     lot_id: int
     seed: bytes
     terms: Terms
     opening_steps: int
+    shields: tuple[Shield, ...]
     left_steps: int
     power_w: int
     least_steps: int
+    sold_steps: int
+    bidders: frozenset[str]
+    first_acceptable_e4: int | None
     book: Book
-    shields: tuple[Shield, ...]
     due_ms: int
-    improved_steps: int = 0
-    refused: Refused = Refused()
-    bidders: frozenset[str] = frozenset()
-    first_acceptable_e4: int | None = None
-    entered: int = 0
-    sold_steps: int = 0
-    improvements: int = 0
+    improvements: int
     """Entries that displaced or raised a bid."""
+    improved_steps: int
+    entered: int
+    refused: Refused
 
     @property
     def increment_e4(self) -> int:
@@ -65,34 +81,44 @@ class OpenLot(NamedTuple):
 
 def open_lot(lot: Lot, shields: tuple[Shield, ...]) -> OpenLot:
     """Return the lot as it opens."""
+    terms, power_w = lot.terms, lot.power_w
     steps = lot.energy_wh // ENERGY_STEP_WH
-    empty = OpenLot(lot.lot_id, lot.seed, lot.terms, steps, steps, lot.power_w, 1, _NO_BOOK, shields, NEVER_MS)
-    return resized(empty, (), steps, lot.power_w)
+    book = Book((), steps, terms.base_e4, terms.increment_e4)
+    size = steps, power_w, _least_steps(steps, power_w, terms.min_power_w), 0
+    given = lot.lot_id, lot.seed, terms, steps, shields
+    return _new(OpenLot, (*given, *size, frozenset(), None, book, _due_ms(book, shields), 0, 0, 0, _NONE_REFUSED))
 
 
-def resized(lot: OpenLot, entries: tuple[Entry, ...], left_steps: int, power_w: int) -> OpenLot:
+def resized(lot: OpenLot, entries: tuple[Entry, ...], left_steps: int, power_w: int, *, more_sold: int = 0) -> OpenLot:
     """Return the lot with other bids, quantity and power, and all that follows from them."""
-    book = _book(lot, entries, left_steps, lot.improved_steps)
-    return lot._replace(
-        left_steps=left_steps,
-        power_w=power_w,
-        least_steps=_least_steps(left_steps, power_w, lot.terms.min_power_w),
-        book=book,
-        due_ms=_due_ms(book, lot.shields),
-    )
+    increment_e4 = _increment_e4(lot.terms, lot.opening_steps, lot.improved_steps)
+    book = Book(entries, left_steps, lot.terms.base_e4, increment_e4)
+    least_steps = _least_steps(left_steps, power_w, lot.terms.min_power_w)
+    size = left_steps, power_w, least_steps, lot.sold_steps + more_sold
+    return _new(OpenLot, (*lot[:5], *size, *lot[9:11], book, _due_ms(book, lot.shields), *lot[13:]))
 
 
 def with_entries(lot: OpenLot, entries: tuple[Entry, ...], *, entered: int = 0, improved_steps: int = 0) -> OpenLot:
     """Return the lot with other bids in the set; quantity and power stay."""
-    all_improved_steps = lot.improved_steps + improved_steps
-    book = _book(lot, entries, lot.left_steps, all_improved_steps)
-    return lot._replace(
-        book=book,
-        due_ms=_due_ms(book, lot.shields),
-        improved_steps=all_improved_steps,
-        entered=lot.entered + entered,
-        improvements=lot.improvements + (improved_steps > 0),
-    )
+    book, improvements, all_improved_steps = lot.book, lot.improvements, lot.improved_steps
+    increment_e4 = book.increment_e4
+    if improved_steps:
+        improvements += 1
+        all_improved_steps += improved_steps
+        increment_e4 = _increment_e4(lot.terms, lot.opening_steps, all_improved_steps)
+    book = Book(entries, book.left, book.base_e4, increment_e4)
+    counted = improvements, all_improved_steps, lot.entered + entered, lot.refused
+    return _new(OpenLot, (*lot[:11], book, _due_ms(book, lot.shields), *counted))
+
+
+def with_limits(lot: OpenLot, entries: Sequence[Entry]) -> OpenLot:
+    """Return the lot with more bids in the set, of peers that have none in it, and what they tell noted."""
+    book, bidders, first_e4 = lot.book, lot.bidders, lot.first_acceptable_e4
+    new = [entry.peer for entry in entries if entry.peer not in bidders][: BIDDERS_MAX - len(bidders)]
+    known = bidders.union(new), entries[0].price_e4 if first_e4 is None else first_e4
+    book = Book((*book.entries, *entries), book.left, book.base_e4, book.increment_e4)
+    counted = lot.improvements, lot.improved_steps, lot.entered + len(entries), lot.refused
+    return _new(OpenLot, (*lot[:9], *known, book, _due_ms(book, lot.shields), *counted))
 
 
 def with_terms(lot: OpenLot, terms: Terms) -> OpenLot:
@@ -115,7 +141,7 @@ def add_shield(shields: tuple[Shield, ...], new: Shield) -> tuple[Shield, ...]:
 
 def live_shields(shields: tuple[Shield, ...], now_ms: int) -> tuple[Shield, ...]:
     """Return the shields still in force; the same object when all are."""
-    if all(now_ms < shield.until_ms for shield in shields):
+    if not shields or all(now_ms < shield.until_ms for shield in shields):
         return shields
     return tuple(shield for shield in shields if now_ms < shield.until_ms)
 
@@ -133,45 +159,50 @@ def noted(lot: OpenLot, bid: Bid) -> OpenLot:
     if bid.peer in lot.bidders or len(lot.bidders) >= BIDDERS_MAX:
         return lot
     first_e4 = bid.price_e4 if lot.first_acceptable_e4 is None else lot.first_acceptable_e4
-    return lot._replace(bidders=lot.bidders | {bid.peer}, first_acceptable_e4=first_e4)
+    return _new(OpenLot, (*lot[:9], lot.bidders | {bid.peer}, first_e4, *lot[11:]))
 
 
 def outbid(lot: OpenLot, peer: str, price_e4: int) -> OpenLot:
     """Return the lot knowing a price refused with code 4; the same object when it teaches nothing."""
     refused = lot.refused.after(peer, price_e4)
-    return lot if refused is lot.refused else lot._replace(refused=refused)
+    return lot if refused is lot.refused else _new(OpenLot, (*lot[:16], refused))
 
 
-def make_entry(lot: OpenLot, bid: Bid, now_ms: int, due_ms: int) -> Entry:
+def make_entry(lot: OpenLot, bid: Bid, now_ms: int, due_ms: int, draw: bytes = b"") -> Entry:
     """Return a bid as a member of the set."""
-    steps = bid.energy_wh // ENERGY_STEP_WH
-    value = steps * (bid.price_e4 - lot.terms.base_e4)
-    return Entry(bid.peer, bid.bid_id, bid.price_e4, steps, value, now_ms, due_ms)
-
-
-def granted_w(lot: OpenLot, steps: int) -> int:
-    """Return the power that goes with `steps`: its share of the lot's power, rounded down."""
-    return lot.power_w * steps // lot.left_steps
+    peer, bid_id, price_e4, energy_wh, _ = bid
+    steps = energy_wh // ENERGY_STEP_WH
+    value = steps * (price_e4 - lot.book.base_e4)
+    return _new(Entry, (peer, bid_id, price_e4, steps, value, now_ms, due_ms, draw))
 
 
 def sell(lot: OpenLot, entry: Entry, price_e4: int) -> tuple[OpenLot, Award]:
     """Take a bid out of the set, and its quantity and power out of the lot."""
-    power_w = granted_w(lot, entry.steps)
-    award = Award(
-        entry.peer,
-        entry.bid_id,
-        price_e4,
-        entry.steps * ENERGY_STEP_WH,
-        power_w,
-        lot.lot_id,
-        len(lot.bidders),
-        lot.terms.reserve_e4 if lot.first_acceptable_e4 is None else lot.first_acceptable_e4,
-        lot.terms.reserve_e4,
-        lot.increment_e4,
-    )
+    award = make_award(lot, entry, price_e4, lot.left_steps, lot.power_w)
     entries = tuple([other for other in lot.book.entries if other is not entry])
-    after = resized(lot, entries, lot.left_steps - entry.steps, lot.power_w - power_w)
-    return after._replace(sold_steps=lot.sold_steps + entry.steps), award
+    left_steps, power_w = lot.left_steps - entry.steps, lot.power_w - award.power_w
+    return resized(lot, entries, left_steps, power_w, more_sold=entry.steps), award
+
+
+def sell_all(lot: OpenLot, winners: list[tuple[Entry, int]], refused: Refused) -> tuple[OpenLot, list[Award]]:
+    """Sell to all who win, each at its price, from a lot that closes with it: its set is no longer kept in order."""
+    left_steps, power_w = lot.left_steps, lot.power_w
+    awards: list[Award] = []
+    for entry, price_e4 in winners:
+        award = make_award(lot, entry, price_e4, left_steps, power_w)
+        left_steps -= entry.steps
+        power_w -= award.power_w
+        awards.append(award)
+    size = left_steps, power_w, lot.least_steps, lot.sold_steps + lot.left_steps - left_steps
+    return _new(OpenLot, (*lot[:5], *size, *lot[9:16], refused)), awards
+
+
+def make_award(lot: OpenLot, entry: Entry, price_e4: int, left_steps: int, power_w: int) -> Award:
+    """Return the award of a bid; with its quantity goes the share of the power that is left, rounded down."""
+    reserve_e4, first_e4, steps = lot.terms.reserve_e4, lot.first_acceptable_e4, entry.steps
+    got = price_e4, steps * ENERGY_STEP_WH, power_w * steps // left_steps
+    known = len(lot.bidders), reserve_e4 if first_e4 is None else first_e4, reserve_e4, lot.book.increment_e4
+    return _new(Award, (entry.peer, entry.bid_id, *got, lot.lot_id, *known))
 
 
 def is_over(lot: OpenLot) -> bool:
@@ -181,25 +212,16 @@ def is_over(lot: OpenLot) -> bool:
 
 def closed(lot: OpenLot, reason: str) -> LotClosed:
     """Return what is to be said about a lot at its end."""
-    return LotClosed(
-        lot_id=lot.lot_id,
-        reason=reason,
-        sold_wh=lot.sold_steps * ENERGY_STEP_WH,
-        unsold_wh=lot.left_steps * ENERGY_STEP_WH,
-        entered=lot.entered,
-        distinct_bidders=len(lot.bidders),
-        first_acceptable_e4=lot.first_acceptable_e4,
-        increment_e4=lot.increment_e4,
-        improvements=lot.improvements,
-    )
+    sold_wh, unsold_wh = lot.sold_steps * ENERGY_STEP_WH, lot.left_steps * ENERGY_STEP_WH
+    facts = lot.entered, len(lot.bidders), lot.first_acceptable_e4, lot.book.increment_e4
+    return _new(LotClosed, (lot.lot_id, reason, sold_wh, unsold_wh, *facts, lot.improvements))
 
 
-def _book(lot: OpenLot, entries: tuple[Entry, ...], left_steps: int, improved_steps: int) -> Book:
-    terms = lot.terms
-    increment_e4 = terms.increment_e4
-    if terms.doubling:
-        increment_e4 <<= improved_steps // (terms.doubling * lot.opening_steps)
-    return Book(entries, left=left_steps, base_e4=terms.base_e4, increment_e4=increment_e4)
+def _increment_e4(terms: Terms, opening_steps: int, improved_steps: int) -> int:
+    """Return the increment in force: it doubles whenever so many lots' worth of improvements have been made."""
+    if not terms.doubling:
+        return terms.increment_e4
+    return terms.increment_e4 << improved_steps // (terms.doubling * opening_steps)
 
 
 def _due_ms(book: Book, shields: tuple[Shield, ...]) -> int:
@@ -211,6 +233,3 @@ def _least_steps(left_steps: int, power_w: int, min_power_w: int) -> int:
     if power_w <= 0:
         return left_steps + 1
     return max(1, -(-max(1, min_power_w) * left_steps // power_w))
-
-
-_NO_BOOK = Book((), left=0, base_e4=0, increment_e4=0)

@@ -11,10 +11,12 @@ one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from operator import itemgetter
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from etp.auction.judge import after_refusals, draw, judge, judge_all
+from etp.auction.judge import after_refusals, draws, judge, refusals
 from etp.auction.lot import (
+    SHOWN,
     OpenLot,
     add_shield,
     closed,
@@ -59,6 +61,10 @@ if TYPE_CHECKING:
 
     from etp.auction.rule import Rule
 
+_new: Final = tuple.__new__  # of a named tuple, without a frame for its constructor
+_PROTECTING: Final = (Withdraw, Shrink, PeerGone)
+_BY_DRAW: Final = itemgetter(0)
+
 
 class Owed(NamedTuple):
     """An award that is neither confirmed nor voided; `shield_e4` is known once its lot is closed."""
@@ -89,15 +95,18 @@ def step(auction: Auction, event: Event, now_ms: int) -> tuple[Auction, Effects]
     Raises AuctionError for an Open while a lot is open and for a Confirmed or Voided award that is not owed.
     """
     effects: list[Effect] = []
-    if type(event) is Bids:
-        refused = refuse_all(auction, event.bids, now_ms)
-        if refused is not None:
-            return refused[0], tuple(refused[1])
-    if isinstance(event, Withdraw | Shrink | PeerGone):
+    if isinstance(event, Bids):
+        after = _take_all(_settle(auction, now_ms, effects), event.bids, now_ms, effects)
+    elif isinstance(event, Tick):
+        after = _settle(auction, now_ms, effects)
+    elif isinstance(event, Open):
+        after = _open(_settle(auction, now_ms, effects), event.lot, now_ms)
+    elif isinstance(event, _PROTECTING):
         after = _settle(_protect(auction, event, now_ms, effects), now_ms, effects)
     else:
         after = _react(_settle(auction, now_ms, effects), event, now_ms, effects)
-    after = _finish(auction, after, now_ms, effects)
+    if after is not auction:
+        after = _finish(auction, after, now_ms, effects)
     return after, tuple(effects)
 
 
@@ -106,16 +115,11 @@ def refuse_all(auction: Auction, bids: Sequence[Bid], now_ms: int) -> tuple[Auct
 
     What `step` does with such bids, for a desk that has many: nothing but the answers is made.
     """
-    lot, rule = auction.lot, auction.rule
+    lot = auction.lot
     if lot is None or now_ms >= lot.due_ms:
         return None
-    refusals: list[Refuse] = []
-    for verdict in judge_all(rule, lot, bids, now_ms):
-        if verdict is None:
-            return None
-        refusals.append(verdict)
-    taught = after_refusals(lot, bids, refusals)
-    return (auction if taught is lot else auction._replace(lot=taught)), refusals
+    refused = refusals(auction.rule, lot, bids, now_ms)
+    return None if refused is None else (_with_lot(auction, after_refusals(lot, bids, refused)), refused)
 
 
 def _protect(auction: Auction, event: Withdraw | Shrink | PeerGone, now_ms: int, effects: list[Effect]) -> Auction:
@@ -128,14 +132,8 @@ def _protect(auction: Auction, event: Withdraw | Shrink | PeerGone, now_ms: int,
             return _peer_gone(auction, peer, now_ms, effects)
 
 
-def _react(
-    auction: Auction, event: Open | Bids | Confirmed | Voided | Retune | Tick, now_ms: int, effects: list[Effect]
-) -> Auction:
+def _react(auction: Auction, event: Confirmed | Voided | Retune, now_ms: int, effects: list[Effect]) -> Auction:
     match event:
-        case Bids(bids):
-            return _take_all(auction, bids, now_ms, effects)
-        case Open(lot):
-            return _open(auction, lot, now_ms)
         case Confirmed(peer, bid_id):
             return _paid(auction, _owed(auction, peer, bid_id))
         case Voided(peer, bid_id, blame):
@@ -143,8 +141,6 @@ def _react(
         case Retune(terms):
             unchanged = auction.lot is not None and terms == auction.lot.terms
             return auction._replace(waiting=None if unchanged else terms)
-        case Tick():
-            return auction
 
 
 def _open(auction: Auction, lot: Lot, now_ms: int) -> Auction:
@@ -154,42 +150,60 @@ def _open(auction: Auction, lot: Lot, now_ms: int) -> Auction:
     shields = live_shields(auction.shields, now_ms)
     if lot.shield is not None and now_ms < lot.shield.until_ms:
         shields = add_shield(shields, lot.shield)
-    return auction._replace(terms=lot.terms, lot=open_lot(lot, shields), waiting=None, shields=())
+    return _new(Auction, (auction.rule, lot.terms, open_lot(lot, shields), auction.owed, None, ()))
 
 
-def _take_all(auction: Auction, bids: tuple[Bid, ...], now_ms: int, effects: list[Effect]) -> Auction:
+def _take_all(auction: Auction, bids: Sequence[Bid], now_ms: int, effects: list[Effect]) -> Auction:
     """Take bids with the same `now`: in any order when none would enter, else in the order of their draws."""
     lot, rule = auction.lot, auction.rule
-    if lot is not None and len(bids) > 1 and any(judge(rule, lot, bid, now_ms) is None for bid in bids):
-        seed = lot.seed
-        bids = tuple(sorted(bids, key=lambda bid: draw(seed, bid.peer, bid.bid_id)))
-    for bid in bids:
+    if lot is None:
+        return _refuse_without_lot(auction, bids, effects)
+    if len(bids) > 1 and (taken := rule.enter_all(lot, bids, now_ms)) is not None:
+        return _with_lot(auction, taken)
+    refused = refusals(rule, lot, bids, now_ms)
+    if refused is not None:
+        effects += refused
+        return _with_lot(auction, after_refusals(lot, bids, refused))
+    if len(bids) == 1:
+        return _enter(auction, lot, bids[0], now_ms, effects)
+    for _, bid in sorted(zip(draws(lot.seed, bids), bids, strict=True), key=_BY_DRAW):
         auction = _take(auction, bid, now_ms, effects)
     return auction
 
 
 def _take(auction: Auction, bid: Bid, now_ms: int, effects: list[Effect]) -> Auction:
-    lot, rule = auction.lot, auction.rule
+    lot = auction.lot
     if lot is None:
-        reserve_e4 = 0 if auction.terms is None else auction.terms.reserve_e4
-        effects.append(Refuse(bid.peer, bid.bid_id, ReasonCode.NO_LOT, reserve_e4))
-        return auction
-    refusal = judge(rule, lot, bid, now_ms)
-    if refusal is not None:
-        effects.append(refusal)
-        taught = after_refusals(lot, (bid,), (refusal,))
-        return auction if taught is lot else auction._replace(lot=taught)
-    return _enter(auction, lot, bid, now_ms, effects)
+        return _refuse_without_lot(auction, (bid,), effects)
+    refusal = judge(auction.rule, lot, bid, now_ms)
+    if refusal is None:
+        return _enter(auction, lot, bid, now_ms, effects)
+    effects.append(refusal)
+    return _with_lot(auction, after_refusals(lot, (bid,), (refusal,)))
+
+
+def _refuse_without_lot(auction: Auction, bids: Sequence[Bid], effects: list[Effect]) -> Auction:
+    reserve_e4 = 0 if auction.terms is None else auction.terms.reserve_e4
+    effects.extend([Refuse(bid.peer, bid.bid_id, ReasonCode.NO_LOT, reserve_e4) for bid in bids])
+    return auction
 
 
 def _enter(auction: Auction, lot: OpenLot, bid: Bid, now_ms: int, effects: list[Effect]) -> Auction:
     entered = auction.rule.enter(noted(lot, bid), bid, now_ms, effects)
-    return _settle(auction._replace(lot=entered), now_ms, effects)
+    return _settle(_with_lot(auction, entered), now_ms, effects)
+
+
+def _with_lot(auction: Auction, lot: OpenLot, owed: tuple[Owed, ...] | None = None) -> Auction:
+    """Return the auction with its lot as it is now; the same object when nothing changed."""
+    rule, terms, before, _, waiting, shields = auction
+    if lot is before:
+        return auction
+    return _new(Auction, (rule, terms, lot, auction.owed if owed is None else owed, waiting, shields))
 
 
 def _settle(auction: Auction, now_ms: int, effects: list[Effect]) -> Auction:
     """Award what is due, let fall a shield whose time is up, and end what is over."""
-    lot = auction.lot
+    lot, owed = auction.lot, auction.owed
     if lot is None:
         return auction
     reason = ""
@@ -198,29 +212,29 @@ def _settle(auction: Auction, now_ms: int, effects: list[Effect]) -> Auction:
         lot, reason = auction.rule.settle(lot, now_ms, effects)
         shields = live_shields(lot.shields, now_ms)
         lot = lot if shields is lot.shields else with_shields(lot, shields)
-        owed = tuple([_owed_for(effect) for effect in effects[first:] if isinstance(effect, Award)])
-        auction = auction._replace(lot=lot, owed=auction.owed + owed)
+        owed += tuple([_owed_for(effect) for effect in effects[first:] if isinstance(effect, Award)])
     if not reason and is_over(lot):
         reason = "sold" if lot.left_steps < 1 else "too_small"
-    return _close(auction, reason, effects) if reason else auction
+    return _close(auction, lot, owed, reason, effects) if reason else _with_lot(auction, lot, owed)
 
 
 def _owed_for(award: Award) -> Owed:
-    return Owed(award.peer, award.bid_id, award.energy_wh, award.power_w, award.lot_id)
+    peer, bid_id, _, energy_wh, power_w, lot_id, *_ = award
+    return _new(Owed, (peer, bid_id, energy_wh, power_w, lot_id, 0))
 
 
-def _close(auction: Auction, reason: str, effects: list[Effect]) -> Auction:
+def _close(auction: Auction, lot: OpenLot, owed: tuple[Owed, ...], reason: str, effects: list[Effect]) -> Auction:
     """End the lot; unconfirmed awards remember its shield, and an unsold lot's shield waits for the next."""
-    lot = auction.lot
-    if lot is None:
-        return auction
+    lot_id, refused = lot.lot_id, lot.refused
     owed = tuple(
-        award._replace(shield_e4=lot.refused.other_than(award.peer)) if award.lot_id == lot.lot_id else award
-        for award in auction.owed
+        [
+            _new(Owed, (*award[:5], refused.other_than(award.peer))) if award.lot_id == lot_id else award
+            for award in owed
+        ]
     )
-    shields = () if reason == "sold" else lot.shields
     effects.append(closed(lot, reason))
-    return auction._replace(lot=None, owed=owed, shields=shields)
+    shields = () if reason == "sold" else lot.shields
+    return _new(Auction, (auction.rule, auction.terms, None, owed, auction.waiting, shields))
 
 
 def _finish(before: Auction, auction: Auction, now_ms: int, effects: list[Effect]) -> Auction:
@@ -245,13 +259,7 @@ def _moved(rule: Rule, before: OpenLot, after: OpenLot) -> bool:
     """Whether a peer could be told something new; a sealed rule does not tell that somebody bid."""
     if before is after:
         return False
-    if rule.open_book and before.book is not after.book:
-        return True
-    return _told(before) != _told(after)
-
-
-def _told(lot: OpenLot) -> tuple[int, int, int, tuple[Shield, ...], Terms]:
-    return lot.lot_id, lot.left_steps, lot.power_w, lot.shields, lot.terms
+    return (rule.open_book and before.book is not after.book) or before[:SHOWN] != after[:SHOWN]
 
 
 def _withdraw(auction: Auction, code: int, effects: list[Effect]) -> Auction:
@@ -261,7 +269,7 @@ def _withdraw(auction: Auction, code: int, effects: list[Effect]) -> Auction:
         return auction
     reserve_e4 = lot.terms.reserve_e4
     effects.extend([Refuse(entry.peer, entry.bid_id, code, reserve_e4) for entry in lot.book.entries])
-    return _close(auction._replace(lot=with_entries(lot, ())), "withdrawn", effects)
+    return _close(auction, lot, auction.owed, "withdrawn", effects)
 
 
 def _shrink(auction: Auction, energy_wh: int, power_w: int, now_ms: int, effects: list[Effect]) -> Auction:
@@ -273,9 +281,8 @@ def _shrink(auction: Auction, energy_wh: int, power_w: int, now_ms: int, effects
     power_w = min(lot.power_w, max(0, power_w))
     if (left_steps, power_w) == (lot.left_steps, lot.power_w):
         return auction
-    lot = resized(lot, lot.book.entries, left_steps, power_w)
-    auction = auction._replace(lot=auction.rule.fit(lot, now_ms, effects))
-    return _close(auction, "too_small", effects) if is_over(lot) else auction
+    lot = auction.rule.fit(resized(lot, lot.book.entries, left_steps, power_w), now_ms, effects)
+    return _close(auction, lot, auction.owed, "too_small", effects) if is_over(lot) else _with_lot(auction, lot)
 
 
 def _peer_gone(auction: Auction, peer: str, now_ms: int, effects: list[Effect]) -> Auction:
@@ -313,8 +320,8 @@ def _void(auction: Auction, award: Owed, blame: bool, now_ms: int, effects: list
         return auction if shield is None else auction._replace(shields=add_shield(auction.shields, shield))
     if same_lot:
         steps = award.energy_wh // ENERGY_STEP_WH
-        lot = resized(lot, lot.book.entries, lot.left_steps + steps, lot.power_w + award.power_w)
-        lot = auction.rule.fit(lot._replace(sold_steps=lot.sold_steps - steps), now_ms, effects)
+        left_steps, power_w = lot.left_steps + steps, lot.power_w + award.power_w
+        lot = auction.rule.fit(resized(lot, lot.book.entries, left_steps, power_w, more_sold=-steps), now_ms, effects)
     if shield is not None:
         lot = with_shields(lot, add_shield(lot.shields, shield))
     return auction._replace(lot=lot)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from etp.auction.lot import OpenLot
     from etp.auction.types import Bid, Effect
 
@@ -26,6 +28,10 @@ class Rule(Protocol):
 
     def enter(self, lot: OpenLot, bid: Bid, now_ms: int, effects: list[Effect]) -> OpenLot:
         """Take in a bid that may enter."""
+        ...
+
+    def enter_all(self, lot: OpenLot, bids: Sequence[Bid], now_ms: int) -> OpenLot | None:
+        """Take in bids with the same `now` together; None where they must be looked at one by one."""
         ...
 
     def settle(self, lot: OpenLot, now_ms: int, effects: list[Effect]) -> tuple[OpenLot, str]:

@@ -33,8 +33,7 @@ class SealedSecond(Collecting):
     def clear(self, lot: OpenLot, entries: list[Entry], now_ms: int) -> list[tuple[Entry, int]]:
         """Return the best set at one price; a shield is the reserve here too, but never above a winner's bid."""
         winners = best_of(entries, lot.left_steps)
-        lowest_e4 = min(entry.price_e4 for entry in winners)
-        losing = [entry.price_e4 for entry in entries if entry not in winners and entry.price_e4 <= lowest_e4]
-        price_e4 = max(losing, default=0)
-        price_e4 = max(price_e4, min(lowest_e4, floor_e4(lot, now_ms)))
+        lowest_e4 = min([entry.price_e4 for entry in winners])
+        losing = [entry.price_e4 for entry in entries if entry.price_e4 <= lowest_e4 and entry not in winners]
+        price_e4 = max([min(lowest_e4, floor_e4(lot, now_ms)), *losing])
         return [(entry, price_e4) for entry in winners]

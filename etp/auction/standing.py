@@ -4,9 +4,12 @@ The standing set always fits the lot. A bid enters where there is room, or where
 out by an increment; what it pushes out is refused at once, and the others keep their clocks.
 """
 
+# A rule's interface is wider than what each rule needs.
+# ruff: noqa: ARG002
+
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from etp.auction.lot import floor_e4, make_entry, outbid, sell, with_entries
 from etp.auction.types import Bid, Effect, Refuse
@@ -14,8 +17,13 @@ from etp.auction.worth import best_subset
 from etp.messages import ReasonCode
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from etp.auction.book import Entry
     from etp.auction.lot import OpenLot
+
+_new: Final = tuple.__new__  # of a named tuple, without a frame for its constructor
+_OUTBID: Final = ReasonCode.OUTBID
 
 
 class StandingBid:
@@ -37,15 +45,19 @@ class StandingBid:
         """Put the bid in; of the others the best subset that fits beside it stays, ties keep the older."""
         entry = make_entry(lot, bid, now_ms, now_ms + lot.terms.standing_ms)
         book = lot.book
-        own = book.by_peer.get(bid.peer)
+        own = book.by_peer.get(entry.peer)
         if own is None and entry.steps <= book.free:
             return with_entries(lot, (*book.entries, entry), entered=1)
         others = [other for other in book.entries if other is not own]
         kept = best_subset([other.item for other in others], lot.left_steps - entry.steps)
-        staying = tuple([others[index] for index in kept])
+        staying = [others[index] for index in kept]
         gone = [other for index, other in enumerate(others) if index not in kept]
         lot = with_entries(lot, (*staying, entry), entered=1, improved_steps=entry.steps)
-        return _refuse_all(lot, gone if own is None else [own, *gone], ReasonCode.OUTBID, now_ms, effects)
+        return _refuse_all(lot, gone if own is None else [own, *gone], _OUTBID, now_ms, effects)
+
+    def enter_all(self, lot: OpenLot, bids: Sequence[Bid], now_ms: int) -> OpenLot | None:
+        """Return None: a bid that enters changes what the next must beat."""
+        return None
 
     def settle(self, lot: OpenLot, now_ms: int, effects: list[Effect]) -> tuple[OpenLot, str]:
         """Award every bid whose time is up, the oldest first, each at its own price."""
@@ -69,11 +81,12 @@ class StandingBid:
 
 def _refuse_all(lot: OpenLot, gone: list[Entry], code: int, now_ms: int, effects: list[Effect]) -> OpenLot:
     """Refuse bids that dropped out, each with the price to beat for its quantity in the set as it is now."""
-    lowest_e4 = floor_e4(lot, now_ms)
+    lowest_e4, left_steps, price_to_beat = floor_e4(lot, now_ms), lot.left_steps, lot.book.beat_e4
     for entry in gone:
-        steps = min(entry.steps, lot.left_steps)
-        beat_e4 = max(lowest_e4, lot.book.beat_e4(entry.peer, steps)) if steps else lowest_e4
-        effects.append(Refuse(entry.peer, entry.bid_id, code, beat_e4))
-        if code == ReasonCode.OUTBID:
-            lot = outbid(lot, entry.peer, entry.price_e4)
+        peer, bid_id, price_e4, steps = entry[:4]
+        steps = min(steps, left_steps)
+        beat_e4 = max(lowest_e4, price_to_beat(peer, steps)) if steps else lowest_e4
+        effects.append(_new(Refuse, (peer, bid_id, code, beat_e4, 0)))
+        if code == _OUTBID:
+            lot = outbid(lot, peer, price_e4)
     return lot

@@ -33,7 +33,10 @@ class Worth(NamedTuple):
 
 
 def worth(items: Sequence[Item], capacity: int) -> Worth:
-    """Return W over `items` for every capacity up to `capacity`; values and steps are positive."""
+    """Return W over `items` for every capacity up to `capacity`; steps are positive, no value is negative."""
+    if len(items) <= 1:
+        value, steps = items[0] if items else (0, 1)
+        return Worth(steps, [0, value] if items and steps <= capacity else [0])
     unit = gcd(*(steps for _, steps in items)) or 1
     room = capacity // unit
     best = [0]
@@ -44,11 +47,14 @@ def worth(items: Sequence[Item], capacity: int) -> Worth:
 
 def best_subset(items: Sequence[Item], capacity: int) -> tuple[int, ...]:
     """Return the indices of the best subset within `capacity`, ascending; `items` are oldest first."""
-    if sum(steps for _, steps in items) <= capacity:
-        return tuple(range(len(items)))
     if capacity <= 0:
         return ()
-    unit = gcd(*(steps for _, steps in items))
+    sizes = [steps for _, steps in items]
+    if sum(sizes) <= capacity:
+        return tuple(range(len(items)))
+    if 2 * min(sizes) > capacity:
+        return _best_alone(items, capacity)
+    unit = gcd(*sizes)
     room = capacity // unit
     tables = [[0]]
     for value, steps in reversed(items):
@@ -61,6 +67,16 @@ def best_subset(items: Sequence[Item], capacity: int) -> tuple[int, ...]:
             kept.append(index)
             room -= size
     return tuple(kept)
+
+
+def _best_alone(items: Sequence[Item], capacity: int) -> tuple[int, ...]:
+    """Return the best subset where no two items fit together: the one of most value, the older of equals."""
+    best = -1
+    kept: tuple[int, ...] = ()
+    for index, (value, steps) in enumerate(items):
+        if value > best and steps <= capacity:
+            best, kept = value, (index,)
+    return kept
 
 
 def _by_steps(item: Item) -> int:

@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 from etp.auction.testing import best_by_force
 from etp.auction.worth import best_subset, worth
 
-ITEMS = st.lists(st.tuples(st.integers(1, 60), st.integers(1, 12)), max_size=9)
+ITEMS = st.lists(st.tuples(st.integers(0, 60), st.integers(1, 12)), max_size=9)
+LARGE = st.lists(st.tuples(st.integers(0, 9), st.integers(15, 32)), max_size=9)
 
 
 @settings(max_examples=300, deadline=None)
-@given(ITEMS, st.integers(0, 60))
+@given(ITEMS | LARGE, st.integers(0, 60))
 def test_the_programme_agrees_with_brute_force(items: list[tuple[int, int]], capacity: int) -> None:
     value, subset = best_by_force(items, capacity)
     assert worth(items, capacity).at(capacity) == value
@@ -49,6 +50,9 @@ def test_the_table_is_as_long_as_the_running_total_in_common_steps() -> None:
         ([(4, 2), (3, 2), (3, 2), (2, 2)], 4, (0, 1)),
         ([(3, 1), (2, 1), (3, 1), (2, 1)], 3, (0, 1, 2)),
         ([(4, 3), (3, 2), (2, 2), (1, 1)], 4, (0, 3)),
+        ([(5, 3), (5, 3), (4, 4)], 4, (0,)),
+        ([(4, 3), (5, 4), (5, 3)], 4, (1,)),
+        ([(9, 5), (0, 3), (0, 4)], 4, (1,)),
         ([(9, 5)], 4, ()),
         ([(9, 5)], 0, ()),
         ([], 4, ()),
