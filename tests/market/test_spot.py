@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
+import statistics
 import subprocess
 import sys
 from datetime import UTC, date, datetime
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
+from statistics import NormalDist
 
 import pytest
 from hypothesis import given, settings
@@ -20,6 +23,7 @@ from market.aest import AEST, INDEX_MAX, day_of, hour_of, index_of
 from market.errors import StudyError
 from market.spot import HALF_HOURS_MAX, SpotModel
 from market.spot_figures import autocorrelation
+from market.spot_file import SEASONS
 
 MODEL = SpotModel.load()
 NEW_YEAR = index_of(date(2025, 1, 1))
@@ -64,6 +68,17 @@ def long_path(seed: int, start: int) -> tuple[int, ...]:
 def test_another_seed_is_another_market() -> None:
     paths = [MODEL.path(seed, start=NEW_YEAR, half_hours=480) for seed in (1, 2, -1)]
     assert all(sum(a == b for a, b in zip(p, q, strict=True)) < 10 for p, q in pairwise(paths))
+
+
+def test_ordinary_prices_are_straight_between_the_quantiles_and_flat_outside() -> None:
+    """Without memory to speak of, so that two years are enough to see the shares."""
+    rows = dict.fromkeys(SEASONS, ((2.0, 6.0, 8.0),) * 24)
+    quick = dataclasses.replace(calm().tables, fast_hours=0.2, slow_hours=0.2)
+    model = SpotModel(dataclasses.replace(quick, levels=(0.2, 0.6, 0.7), quantiles=rows))
+    path = model.path(4, start=NEW_YEAR, half_hours=2 * 17_520)
+    for price_c, level in ((2.005, 0.2), (3.0, 0.3), (5.0, 0.5), (7.0, 0.65), (7.995, 0.7)):
+        assert sum(price < price_c * 10_000 for price in path) / len(path) == pytest.approx(level, abs=0.01)
+    assert (min(path), max(path)) == (20_000, 80_000)
 
 
 def test_prices_are_whole_ticks_and_may_be_negative() -> None:
@@ -126,13 +141,18 @@ def calm() -> SpotModel:
     return SpotModel(dataclasses.replace(tables, quantiles=same, hazard=dict.fromkeys(same, (0.0,) * 24)))
 
 
-def test_a_factor_keeps_what_its_time_constant_says() -> None:
-    """With one factor and quantiles that are nearly straight, prices a time constant apart correlate by about 1/e."""
-    for weight, hours in ((1.0, MODEL.tables.fast_hours), (0.0, MODEL.tables.slow_hours)):
-        one = SpotModel(dataclasses.replace(calm().tables, fast_weight=weight))
-        path = one.path(2, start=NEW_YEAR, half_hours=300 * round(2 * hours))
-        found = autocorrelation(path, round(2 * hours))
-        assert found == pytest.approx(0.368, abs=0.1)
+def test_the_factors_keep_what_their_time_constants_and_weights_say() -> None:
+    """With prices that are straight in the mixed normal value, correlations are those of two such factors."""
+    levels = tuple(level / 2_000 for level in range(1, 2_000))
+    row = tuple(10 + NormalDist().inv_cdf(level) for level in levels)
+    same = dict.fromkeys(SEASONS, (row,) * 24)
+    model = SpotModel(dataclasses.replace(calm().tables, levels=levels, quantiles=same))
+    path = model.path(2, start=NEW_YEAR, half_hours=15 * 17_520)
+    assert statistics.fmean(path) == pytest.approx(100_000, abs=1_000)
+    assert statistics.pstdev(path) == pytest.approx(10_000, abs=400)
+    for hours in (1, 6, 24, 96, 240):
+        said = 0.5569 * math.exp(-hours / 4.824) + 0.4431 * math.exp(-hours / 156.97)
+        assert autocorrelation(path, 2 * hours) == pytest.approx(said, abs=0.04)
 
 
 def test_the_season_changes_on_the_first_of_april_and_october() -> None:

@@ -150,10 +150,6 @@ MUTANTS: dict[str, tuple[Callable[[SpotTables], SpotTables], set[str]]] = {
         lambda tables: dataclasses.replace(tables, fast_weight=0.0),
         {"lag_1_day_capped"},
     ),
-    "the time constants swapped": (
-        lambda tables: dataclasses.replace(tables, slow_hours=tables.fast_hours, fast_hours=tables.slow_hours),
-        {"lag_1_day_capped"},
-    ),
     "a slow factor of two days": (
         lambda tables: dataclasses.replace(tables, slow_hours=48.0),
         {"lag_7_days_capped"},
