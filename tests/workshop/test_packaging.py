@@ -32,6 +32,18 @@ def test_the_wheel_holds_the_declared_rooms_and_nothing_else(wheel: Path) -> Non
 
 
 @pytest.mark.slow
+def test_the_wheel_holds_what_the_rooms_read_beside_their_code(wheel: Path) -> None:
+    beside = {
+        path.relative_to(ROOT).as_posix()
+        for room in ROOMS
+        for path in (ROOT / room).rglob("*")
+        if path.is_file() and path.suffix not in {".py", ".pyc"}
+    }
+    assert {"market/data/spot-vic1.json", "drivers/families/sunspec.toml"} <= beside
+    assert beside <= set(zipfile.ZipFile(wheel).namelist())
+
+
+@pytest.mark.slow
 def test_every_room_imports_from_the_wheel_in_a_fresh_environment(wheel: Path, tmp_path: Path) -> None:
     site = tmp_path / "site"
     with zipfile.ZipFile(wheel) as archive:
