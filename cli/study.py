@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO, Final, TextIO
@@ -51,6 +52,41 @@ def mechanism(
                 raise typer.Exit(_USAGE) from error
             _over()
             print(told, file=answers, flush=True)
+
+
+@app.command()
+def self_test(
+    *,
+    seed: Annotated[int, typer.Option(help="Draws the values.", min=0, max=10**12)] = 1,
+    lots: Annotated[int, typer.Option(help="Lots a check.", min=100, max=10_000_000)] = 20_000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Hold every rule against its closed form: one line of z-scores, status 1 when one is above 4.5."""
+    leave_in_order()
+    import json
+
+    from market.self_test import LIMIT, checks
+
+    made = []
+    for check in checks(seed, lots):
+        made.append(check)
+        if sys.stderr.isatty():
+            _over()
+            print(f"{len(made)} checks: {check.name}", end="", file=sys.stderr, flush=True)
+    _over()
+    worst = max(made, key=lambda check: abs(check.z))
+    failed = [check for check in made if not abs(check.z) <= LIMIT]
+    if as_json:
+        told = [check._asdict() | {"z": check.z if math.isfinite(check.z) else None} for check in made]
+        print(json.dumps({"ok": not failed, "limit": LIMIT, "seed": seed, "lots": lots, "checks": told}))
+    else:
+        scores = " ".join(f"{check.name}: {check.z:+.2f} |" for check in made)
+        print(f"z-scores | {scores} worst {worst.z:+.2f} of {len(made)}, {'ok' if not failed else 'FAILED'}")
+    for check in failed:
+        text = f"{check.name}: {check.measured:g} measured, {check.expected:g} expected, z = {check.z:+.2f}"
+        print(f"wattbid study self-test: {text}", file=sys.stderr)
+    if failed:
+        raise typer.Exit(1)
 
 
 @contextlib.contextmanager
