@@ -14,11 +14,12 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from etp.auction.book import Book, Entry
-from etp.auction.judge import draws, judge_all
+from etp.auction.judge import draw, key_pads
 from etp.auction.lot import floor_e4, make_entry, outbid, sell_all, with_entries, with_limits
 from etp.auction.types import Bid, Effect, Refuse
 from etp.auction.worth import best_subset
 from etp.messages import ReasonCode
+from etp.units import ENERGY_STEP_WH, PRICE_TICK_E4
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _new: Final = tuple.__new__  # of a named tuple, without a frame for its constructor
 _OUTBID: Final = ReasonCode.OUTBID
 _BY_DRAW: Final = attrgetter("draw")
+_BY_VALUE: Final = attrgetter("value")
 
 
 class Collecting:
@@ -57,8 +59,8 @@ class Collecting:
         due_ms = entries[0].due_ms if entries else now_ms + lot.terms.standing_ms
         own = lot.book.by_peer.get(bid.peer)
         others = tuple([entry for entry in entries if entry is not own])
-        (drawn,) = draws(lot.seed, (bid,))
-        lot = with_entries(lot, (*others, make_entry(lot, bid, now_ms, due_ms, drawn)), entered=1)
+        place = draw(key_pads(lot.seed), bid.peer, bid.bid_id)
+        lot = with_entries(lot, (*others, make_entry(lot, bid, now_ms, due_ms, place)), entered=1)
         if own is None:
             return lot
         beat_e4 = max(self.beat_e4(lot, own.peer, own.steps), floor_e4(lot, now_ms))
@@ -67,18 +69,26 @@ class Collecting:
 
     def enter_all(self, lot: OpenLot, bids: Sequence[Bid], now_ms: int) -> OpenLot | None:
         """Add the limits of so many peers without one, when there are places for all and none is refused."""
-        book = lot.book
+        book, terms = lot.book, lot.terms
         peers = {bid.peer for bid in bids}
         alone = len(peers) == len(bids) and peers.isdisjoint(book.by_peer)
-        if not alone or len(book.entries) + len(bids) > lot.terms.max_standing:
+        if not alone or len(book.entries) + len(bids) > terms.max_standing:
             return None
-        if any(judge_all(self, lot, bids, now_ms)):
-            return None
-        due_ms = book.entries[0].due_ms if book.entries else now_ms + lot.terms.standing_ms
-        places = draws(lot.seed, bids)
-        entries = [make_entry(lot, bid, now_ms, due_ms, place) for bid, place in zip(bids, places, strict=True)]
+        base_e4, lowest_e4, cap_e4 = book.base_e4, floor_e4(lot, now_ms), terms.price_cap_e4
+        least_steps, left_steps = lot.least_steps, lot.left_steps
+        due_ms = book.entries[0].due_ms if book.entries else now_ms + terms.standing_ms
+        pads = key_pads(lot.seed)
+        entries: list[Entry] = []
+        for peer, bid_id, price_e4, energy_wh, covered in bids:
+            steps = energy_wh // ENERGY_STEP_WH
+            if energy_wh % ENERGY_STEP_WH or price_e4 % PRICE_TICK_E4 or not lowest_e4 <= price_e4 <= cap_e4:
+                return None
+            if not covered or not least_steps <= steps <= left_steps:
+                return None
+            value, place = steps * (price_e4 - base_e4), draw(pads, peer, bid_id)
+            entries.append(_new(Entry, (peer, bid_id, price_e4, steps, value, now_ms, due_ms, place)))
         entries.sort(key=_BY_DRAW)
-        return with_limits(lot, entries)
+        return with_limits(lot, entries, peers)
 
     def settle(self, lot: OpenLot, now_ms: int, effects: list[Effect]) -> tuple[OpenLot, str]:
         """Clear the lot when collecting is over."""
@@ -88,17 +98,17 @@ class Collecting:
         entries = sorted(book.entries, key=_BY_DRAW)
         winners = self.clear(lot, entries, now_ms)
         won = tuple([entry for entry, _ in winners])
-        lowest_e4 = floor_e4(lot, now_ms)
         best = Book(won, lot.left_steps, book.base_e4, book.increment_e4)
-        refused = lot.refused
+        lowest_e4, refused, price_to_beat = floor_e4(lot, now_ms), lot.refused, best.beat_e4
         for entry in entries:
             if entry not in won:
-                peer, bid_id, price_e4, steps = entry[:4]
-                beat_e4 = max(best.beat_e4(peer, steps), lowest_e4)
+                peer, bid_id, price_e4, steps, _, _, _, _ = entry
+                beat_e4 = price_to_beat(peer, steps)
+                if beat_e4 < lowest_e4:  # noqa: PLR1730 - a call to max() would cost more than the comparison
+                    beat_e4 = lowest_e4
                 effects.append(_new(Refuse, (peer, bid_id, _OUTBID, beat_e4, 0)))
                 refused = refused.after(peer, price_e4)
-        lot, awards = sell_all(lot, winners, refused)
-        effects.extend(awards)
+        lot = sell_all(lot, winners, refused, effects)
         return lot, "cleared" if lot.left_steps else "sold"
 
     def fit(self, lot: OpenLot, now_ms: int, effects: list[Effect]) -> OpenLot:
@@ -114,5 +124,7 @@ class Collecting:
 
 
 def best_of(entries: list[Entry], capacity: int) -> list[Entry]:
-    """Return the best set within `capacity`, ties by the order of `entries`."""
+    """Return the best set within `capacity`, which each of them fits, ties by the order of `entries`."""
+    if 2 * min([entry.steps for entry in entries]) > capacity:
+        return [max(entries, key=_BY_VALUE)]
     return [entries[index] for index in best_subset([(entry.value, entry.steps) for entry in entries], capacity)]

@@ -24,13 +24,11 @@ _INNER: Final = bytes([0x36 ^ byte for byte in range(256)])
 _OUTER: Final = bytes([0x5C ^ byte for byte in range(256)])
 
 
-def judge(rule: Rule, lot: OpenLot, bid: Bid, now_ms: int) -> Refuse | None:
-    """Return why a bid does not enter, or None. First match wins: 9, 2, 1, 8, 4, 7."""
-    return next(judge_all(rule, lot, (bid,), now_ms))
-
-
 def judge_all(rule: Rule, lot: OpenLot, bids: Sequence[Bid], now_ms: int) -> Iterator[Refuse | None]:
-    """Yield for each bid what `judge` says of it in this lot; the lot is looked at once for all of them."""
+    """Yield for each bid why it does not enter this lot, or None. First match wins: 9, 2, 1, 8, 4, 7.
+
+    The lot is looked at once for all of them; who asks stops at the first that enters, for the lot is another then.
+    """
     terms, left_steps, least_steps, own_bids = lot.terms, lot.left_steps, lot.least_steps, lot.book.by_peer
     cap_e4, reserve_e4, lowest_e4 = terms.price_cap_e4, terms.reserve_e4, floor_e4(lot, now_ms)
     price_to_beat = rule.beat_e4
@@ -57,14 +55,14 @@ def judge_all(rule: Rule, lot: OpenLot, bids: Sequence[Bid], now_ms: int) -> Ite
                 yield None
 
 
-def refusals(rule: Rule, lot: OpenLot, bids: Sequence[Bid], now_ms: int) -> list[Refuse] | None:
-    """Return what each of the bids is told when none of them enters, else None."""
-    found: list[Refuse] = []
+def refused_first(rule: Rule, lot: OpenLot, bids: Sequence[Bid], now_ms: int) -> list[Refuse]:
+    """Return what the bids before the first that enters are told: all of them when none enters."""
+    refused: list[Refuse] = []
     for verdict in judge_all(rule, lot, bids, now_ms):
         if verdict is None:
-            return None
-        found.append(verdict)
-    return found
+            break
+        refused.append(verdict)
+    return refused
 
 
 def _refusal(rule: Rule, lot: OpenLot, bid: Bid, code: int, now_ms: int) -> Refuse:
@@ -83,9 +81,9 @@ def beat_e4(rule: Rule, lot: OpenLot, peer: str, energy_wh: int, now_ms: int) ->
 
 
 def after_refusals(lot: OpenLot, bids: Sequence[Bid], refused: Sequence[Refuse]) -> OpenLot:
-    """Return the lot knowing what refusals of these bids taught; most teach nothing, and it is the same object."""
+    """Return the lot knowing what refusals of the first of these bids taught; most teach nothing: the same object."""
     bidders, second_e4 = lot.bidders, lot.refused.second_e4
-    for bid, refusal in zip(bids, refused, strict=True):
+    for bid, refusal in zip(bids, refused, strict=False):
         code = refusal[2]
         if code == 4 and (bid[2] > second_e4 or bid[0] not in bidders):
             lot = outbid(noted(lot, bid), bid.peer, bid.price_e4)
@@ -95,14 +93,17 @@ def after_refusals(lot: OpenLot, bids: Sequence[Bid], refused: Sequence[Refuse])
     return lot
 
 
-def draws(seed: bytes, bids: Sequence[Bid]) -> list[bytes]:
-    """Return each bid's place among bids with the same `now`: HMAC-SHA-256(lot seed, peer, id as u64 LE), lowest first.
-
-    Spelled out, because a library call makes the key anew for each.
-    """
+def key_pads(seed: bytes) -> tuple[bytes, bytes]:
+    """Return the blocks that begin the inner and the outer hash of every HMAC-SHA-256 under a lot's seed."""
     key = seed if len(seed) <= _HASH_BLOCK else sha256(seed).digest()
     block = key.ljust(_HASH_BLOCK, b"\0")
-    inner, outer = block.translate(_INNER), block.translate(_OUTER)
-    return [
-        sha256(outer + sha256(inner + bid[0].encode() + bid[1].to_bytes(8, "little")).digest()).digest() for bid in bids
-    ]
+    return block.translate(_INNER), block.translate(_OUTER)
+
+
+def draw(pads: tuple[bytes, bytes], peer: str, bid_id: int) -> bytes:
+    """Return a bid's place among bids with the same `now`: HMAC-SHA-256(lot seed, peer, id as u64 LE), lowest first.
+
+    Spelled out, because a library call costs twice as much: it looks for its hash and prepares its key each time.
+    """
+    inner, outer = pads
+    return sha256(outer + sha256(inner + peer.encode() + bid_id.to_bytes(8, "little")).digest()).digest()

@@ -14,6 +14,8 @@ from etp.units import ENERGY_STEP_WH
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from etp.auction.types import Effect
+
 SHOWN: Final = 8
 """So many of an open lot's first fields are what peers are told of it, bids apart."""
 _new: Final = tuple.__new__  # of a named tuple, without a frame for its constructor
@@ -111,11 +113,13 @@ def with_entries(lot: OpenLot, entries: tuple[Entry, ...], *, entered: int = 0, 
     return _new(OpenLot, (*lot[:11], book, _due_ms(book, lot.shields), *counted))
 
 
-def with_limits(lot: OpenLot, entries: Sequence[Entry]) -> OpenLot:
-    """Return the lot with more bids in the set, of peers that have none in it, and what they tell noted."""
+def with_limits(lot: OpenLot, entries: Sequence[Entry], peers: set[str]) -> OpenLot:
+    """Return the lot with more bids in the set, of `peers` that have none in it, and what they tell noted."""
     book, bidders, first_e4 = lot.book, lot.bidders, lot.first_acceptable_e4
-    new = [entry.peer for entry in entries if entry.peer not in bidders][: BIDDERS_MAX - len(bidders)]
-    known = bidders.union(new), entries[0].price_e4 if first_e4 is None else first_e4
+    if len(bidders) + len(peers) > BIDDERS_MAX:
+        unknown = [entry.peer for entry in entries if entry.peer not in bidders]
+        peers = set(unknown[: BIDDERS_MAX - len(bidders)])
+    known = bidders | peers, entries[0].price_e4 if first_e4 is None else first_e4
     book = Book((*book.entries, *entries), book.left, book.base_e4, book.increment_e4)
     counted = lot.improvements, lot.improved_steps, lot.entered + len(entries), lot.refused
     return _new(OpenLot, (*lot[:9], *known, book, _due_ms(book, lot.shields), *counted))
@@ -184,17 +188,16 @@ def sell(lot: OpenLot, entry: Entry, price_e4: int) -> tuple[OpenLot, Award]:
     return resized(lot, entries, left_steps, power_w, more_sold=entry.steps), award
 
 
-def sell_all(lot: OpenLot, winners: list[tuple[Entry, int]], refused: Refused) -> tuple[OpenLot, list[Award]]:
+def sell_all(lot: OpenLot, winners: Sequence[tuple[Entry, int]], refused: Refused, effects: list[Effect]) -> OpenLot:
     """Sell to all who win, each at its price, from a lot that closes with it: its set is no longer kept in order."""
     left_steps, power_w = lot.left_steps, lot.power_w
-    awards: list[Award] = []
     for entry, price_e4 in winners:
         award = make_award(lot, entry, price_e4, left_steps, power_w)
+        effects.append(award)
         left_steps -= entry.steps
         power_w -= award.power_w
-        awards.append(award)
     size = left_steps, power_w, lot.least_steps, lot.sold_steps + lot.left_steps - left_steps
-    return _new(OpenLot, (*lot[:5], *size, *lot[9:16], refused)), awards
+    return _new(OpenLot, (*lot[:5], *size, *lot[9:16], refused))
 
 
 def make_award(lot: OpenLot, entry: Entry, price_e4: int, left_steps: int, power_w: int) -> Award:

@@ -11,10 +11,9 @@ one.
 
 from __future__ import annotations
 
-from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from etp.auction.judge import after_refusals, draws, judge, refusals
+from etp.auction.judge import after_refusals, draw, key_pads, refused_first
 from etp.auction.lot import (
     SHOWN,
     OpenLot,
@@ -63,7 +62,7 @@ if TYPE_CHECKING:
 
 _new: Final = tuple.__new__  # of a named tuple, without a frame for its constructor
 _PROTECTING: Final = (Withdraw, Shrink, PeerGone)
-_BY_DRAW: Final = itemgetter(0)
+_BOOK_CHANGED: Final = BookChanged()
 
 
 class Owed(NamedTuple):
@@ -96,7 +95,9 @@ def step(auction: Auction, event: Event, now_ms: int) -> tuple[Auction, Effects]
     """
     effects: list[Effect] = []
     if isinstance(event, Bids):
-        after = _take_all(_settle(auction, now_ms, effects), event.bids, now_ms, effects)
+        lot = auction.lot
+        settled = auction if lot is None or now_ms < lot.due_ms else _settle(auction, now_ms, effects)
+        after = _take_all(settled, event.bids, now_ms, effects)
     elif isinstance(event, Tick):
         after = _settle(auction, now_ms, effects)
     elif isinstance(event, Open):
@@ -118,8 +119,10 @@ def refuse_all(auction: Auction, bids: Sequence[Bid], now_ms: int) -> tuple[Auct
     lot = auction.lot
     if lot is None or now_ms >= lot.due_ms:
         return None
-    refused = refusals(auction.rule, lot, bids, now_ms)
-    return None if refused is None else (_with_lot(auction, after_refusals(lot, bids, refused)), refused)
+    refused = refused_first(auction.rule, lot, bids, now_ms)
+    if len(refused) < len(bids):
+        return None
+    return _with_lot(auction, after_refusals(lot, bids, refused)), refused
 
 
 def _protect(auction: Auction, event: Withdraw | Shrink | PeerGone, now_ms: int, effects: list[Effect]) -> Auction:
@@ -160,26 +163,30 @@ def _take_all(auction: Auction, bids: Sequence[Bid], now_ms: int, effects: list[
         return _refuse_without_lot(auction, bids, effects)
     if len(bids) > 1 and (taken := rule.enter_all(lot, bids, now_ms)) is not None:
         return _with_lot(auction, taken)
-    refused = refusals(rule, lot, bids, now_ms)
-    if refused is not None:
+    refused = refused_first(rule, lot, bids, now_ms)
+    if len(refused) == len(bids):
         effects += refused
         return _with_lot(auction, after_refusals(lot, bids, refused))
     if len(bids) == 1:
         return _enter(auction, lot, bids[0], now_ms, effects)
-    for _, bid in sorted(zip(draws(lot.seed, bids), bids, strict=True), key=_BY_DRAW):
-        auction = _take(auction, bid, now_ms, effects)
+    pads = key_pads(lot.seed)
+    drawn = sorted(bids, key=lambda bid: draw(pads, bid.peer, bid.bid_id))
+    return _take_in_order(auction, drawn, now_ms, effects)
+
+
+def _take_in_order(auction: Auction, bids: Sequence[Bid], now_ms: int, effects: list[Effect]) -> Auction:
+    """Take bids one after another, as far as the next that enters with one look at the lot."""
+    while bids:
+        lot = auction.lot
+        if lot is None:
+            return _refuse_without_lot(auction, bids, effects)
+        refused = refused_first(auction.rule, lot, bids, now_ms)
+        effects += refused
+        lot = after_refusals(lot, bids, refused)
+        bids = bids[len(refused) :]
+        auction = _enter(auction, lot, bids[0], now_ms, effects) if bids else _with_lot(auction, lot)
+        bids = bids[1:]
     return auction
-
-
-def _take(auction: Auction, bid: Bid, now_ms: int, effects: list[Effect]) -> Auction:
-    lot = auction.lot
-    if lot is None:
-        return _refuse_without_lot(auction, (bid,), effects)
-    refusal = judge(auction.rule, lot, bid, now_ms)
-    if refusal is None:
-        return _enter(auction, lot, bid, now_ms, effects)
-    effects.append(refusal)
-    return _with_lot(auction, after_refusals(lot, (bid,), (refusal,)))
 
 
 def _refuse_without_lot(auction: Auction, bids: Sequence[Bid], effects: list[Effect]) -> Auction:
@@ -246,7 +253,7 @@ def _finish(before: Auction, auction: Auction, now_ms: int, effects: list[Effect
         auction = _settle(auction._replace(terms=auction.waiting, lot=lot, waiting=None), now_ms, effects)
     lot = auction.lot
     if lot is not None and (before.lot is None or _moved(auction.rule, before.lot, lot)):
-        effects.append(BookChanged())
+        effects.append(_BOOK_CHANGED)
     return auction
 
 

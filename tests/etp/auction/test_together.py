@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from etp.auction import RULES, Bid, Bids, BookChanged, Effect, Lot, Open, Shield, Terms, new_auction, refuse_all, step
 from etp.auction import standing as standing_of
 from etp.auction import stats as stats_of
-from etp.auction.judge import draws
+from etp.auction.judge import draw, key_pads
 from etp.auction.testing import Bench
 
 TERMS = (
@@ -43,7 +43,8 @@ def told(effects: list[Effect]) -> list[Effect]:
 @given(SEEDS, st.lists(st.tuples(st.text(max_size=20), st.integers(0, 2**64 - 1)), max_size=4))
 def test_a_draw_is_the_hmac_of_who_bids(seed: bytes, names: list[tuple[str, int]]) -> None:
     bids = [Bid(peer, bid_id, 100_000, 1_000) for peer, bid_id in names]
-    assert draws(seed, bids) == [place_of(seed, bid) for bid in bids]
+    pads = key_pads(seed)
+    assert [draw(pads, bid.peer, bid.bid_id) for bid in bids] == [place_of(seed, bid) for bid in bids]
 
 
 @settings(max_examples=400, deadline=None)
