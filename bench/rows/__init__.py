@@ -7,6 +7,7 @@ from typing import Final
 ALL: Final = (
     "codec",
     "winner",
+    "auction",
     "pricing",
     "journal",
     "etp_server",

@@ -14,7 +14,7 @@ from etp.messages import ReasonCode
 from etp.units import ENERGY_STEP_WH, PRICE_TICK_E4
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from etp.auction.rule import Rule
 
@@ -24,43 +24,36 @@ _INNER: Final = bytes([0x36 ^ byte for byte in range(256)])
 _OUTER: Final = bytes([0x5C ^ byte for byte in range(256)])
 
 
-def judge_all(rule: Rule, lot: OpenLot, bids: Sequence[Bid], now_ms: int) -> Iterator[Refuse | None]:
-    """Yield for each bid why it does not enter this lot, or None. First match wins: 9, 2, 1, 8, 4, 7.
+def refused_first(rule: Rule, lot: OpenLot, bids: Sequence[Bid], now_ms: int) -> list[Refuse]:
+    """Return what the bids before the first that enters this lot are told: all of them when none enters.
 
-    The lot is looked at once for all of them; who asks stops at the first that enters, for the lot is another then.
+    Of reasons the first match wins: 9, 2, 1, 8, 4, 7. The lot is looked at once for all bids.
     """
     terms, left_steps, least_steps, own_bids = lot.terms, lot.left_steps, lot.least_steps, lot.book.by_peer
     cap_e4, reserve_e4, lowest_e4 = terms.price_cap_e4, terms.reserve_e4, floor_e4(lot, now_ms)
     price_to_beat = rule.beat_e4
+    refused: list[Refuse] = []
     for bid in bids:
         peer, bid_id, price_e4, energy_wh, covered = bid
         steps = energy_wh // ENERGY_STEP_WH
         if energy_wh % ENERGY_STEP_WH or price_e4 % PRICE_TICK_E4 or steps < 1 or price_e4 > cap_e4:
-            yield _refusal(rule, lot, bid, ReasonCode.MALFORMED, now_ms)
+            verdict = _refusal(rule, lot, bid, ReasonCode.MALFORMED, now_ms)
         elif steps > left_steps or steps < least_steps:
-            yield _refusal(rule, lot, bid, ReasonCode.NOT_ENOUGH_ENERGY, now_ms)
+            verdict = _refusal(rule, lot, bid, ReasonCode.NOT_ENOUGH_ENERGY, now_ms)
         elif price_e4 < reserve_e4:
-            yield _refusal(rule, lot, bid, ReasonCode.PRICE_TOO_LOW, now_ms)
+            verdict = _refusal(rule, lot, bid, ReasonCode.PRICE_TOO_LOW, now_ms)
         elif not covered:
-            yield _refusal(rule, lot, bid, ReasonCode.COVER_TOO_SMALL, now_ms)
+            verdict = _refusal(rule, lot, bid, ReasonCode.COVER_TOO_SMALL, now_ms)
         else:
             beat_e4 = price_to_beat(lot, peer, steps)
             if beat_e4 < lowest_e4:  # noqa: PLR1730 - a call to max() would cost more than the comparison
                 beat_e4 = lowest_e4
             if price_e4 < beat_e4 or (peer in own_bids and steps < own_bids[peer].steps):
-                yield _new(Refuse, (peer, bid_id, 4, beat_e4, 0))
+                verdict = _new(Refuse, (peer, bid_id, 4, beat_e4, 0))
             elif rule.is_full(lot, peer, steps):
-                yield _new(Refuse, (peer, bid_id, 7, beat_e4, 0))
+                verdict = _new(Refuse, (peer, bid_id, 7, beat_e4, 0))
             else:
-                yield None
-
-
-def refused_first(rule: Rule, lot: OpenLot, bids: Sequence[Bid], now_ms: int) -> list[Refuse]:
-    """Return what the bids before the first that enters are told: all of them when none enters."""
-    refused: list[Refuse] = []
-    for verdict in judge_all(rule, lot, bids, now_ms):
-        if verdict is None:
-            break
+                break
         refused.append(verdict)
     return refused
 

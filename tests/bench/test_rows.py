@@ -16,6 +16,15 @@ if TYPE_CHECKING:
 KEYS = {
     "codec": {"codec.round_trip_us", "codec.ratio_to_struct"},
     "pricing": {"pricing.dp_ms", "pricing.ratio_to_textbook", "pricing.markup_ms"},
+    "auction": {
+        "auction.sealed_n2_per_s",
+        "auction.sealed_n10_per_s",
+        "auction.sealed_n2_ratio",
+        "auction.sealed_first_n2_per_s",
+        "auction.clock_n10_per_s",
+        "auction.standing_displace_us",
+        "auction.standing_wave_us",
+    },
     "winner": {"winner.worth_ms", "winner.best_subset_ms", "winner.step_ms", "winner.ratio_to_textbook"},
     "journal": {"journal.commitments_per_s", "journal.fdatasync_p99_ms", "journal.ratio_to_fdatasync"},
     "etp_server": {
