@@ -1,8 +1,8 @@
 """The bids of one session that have no answer: the latest one, and those it overtook.
 
 A bid is overtaken when a push shows neither it nor a price that it beats: it has been outbid, or will be when it
-arrives, and its refusal is on the way. The next bid need not wait for that; the claim of the overtaken one on need and
-budget stays until its answer comes or it is given up.
+arrives, and its refusal is on the way. The next bid does not wait for that: a far buyer who waits loses the lot to a
+near one. Both are one claim on need and budget, because a lot takes one standing bid of a buyer.
 """
 
 from __future__ import annotations

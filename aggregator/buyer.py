@@ -92,7 +92,7 @@ class Buyer:
         """Return how much of a lot to bid for: what need, budget and the largest bid leave, 0 = nothing."""
         self.purse.renew(now_ms)
         value_e4 = self.value_e4(battery, now_ms)
-        wanted = min(lot_wh, self.purse.open_wh(value_e4))
+        wanted = min(lot_wh, self.purse.open_wh(value_e4, battery))
         if self._max_bid_wh is not None:
             wanted = min(wanted, self._max_bid_wh)
         wanted = floor_step(wanted)
@@ -130,11 +130,15 @@ class Buyer:
 
     def reserve(self, battery: str, bid_id: int, price_e4: int, energy_wh: int) -> bool:
         """Claim need and money for a bid about to be sent; False = it must not be sent."""
-        if not self.purse.reserve(bid_id, price_e4, energy_wh):
+        if not self.purse.reserve(bid_id, price_e4, energy_wh, battery):
             return False
         self.view(battery).bid()
         self.market.bid()
         return True
+
+    def allows(self, bid_id: int) -> bool:
+        """Whether an accepted bid may be confirmed: another one to the same battery may have been accepted before."""
+        return self.purse.allows(bid_id)
 
     def outbid(self, battery: str, bid_id: int, outcome: Outcome) -> None:
         """Free the claim of a bid that was outbid, and learn from it."""

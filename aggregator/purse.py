@@ -1,8 +1,9 @@
 """Need and budget: what may still be promised, so that the buyer never commits more than it wants or can pay.
 
 Every bid on its way reserves its quantity and its money at the bid price; an Accept makes the reservation a commitment
-at the agreed price; the end of the trade books what was delivered and frees the rest. All sums are integers: energy in
-Wh, money in price_e4 x Wh (10^7 of them are one cent).
+at the agreed price; the end of the trade books what was delivered and frees the rest. Bids on their way to one battery
+weigh as the heaviest of them: a lot takes one standing bid of a buyer, so they are one wish. All sums are integers:
+energy in Wh, money in price_e4 x Wh (10^7 of them are one cent).
 """
 
 from __future__ import annotations
@@ -28,6 +29,13 @@ class Claim(NamedTuple):
         return self.price_e4 * self.energy_wh
 
 
+class Weight(NamedTuple):
+    """What bids of which at most one is accepted may come to."""
+
+    energy_wh: int
+    money: int
+
+
 class Purse:
     """Need and budget over a period; None = no limit. A period of 0 never ends."""
 
@@ -51,6 +59,9 @@ class Purse:
         self._period_start_ms = now_ms
         self._slack = slack_permille / 1_000
         self._claims: dict[int, Claim] = {}
+        self._ways: dict[str, dict[int, Claim]] = {}
+        """The bids on their way, by battery."""
+        self._way_of: dict[int, str] = {}
         self._claimed_wh = 0
         self._claimed = 0
 
@@ -72,28 +83,53 @@ class Purse:
             self.spent = 0
             self.freed = True
 
-    def open_wh(self, price_e4: int) -> int:
-        """Return what may still be promised at a price, in whole steps of 0.1 kWh; no limit is a very large number."""
-        open_wh = 1 << 62 if self.need_wh is None else self.need_wh - self.bought_wh - self._claimed_wh
+    def open_wh(self, price_e4: int, battery: str | None = None) -> int:
+        """Return what may still be promised at a price, in whole steps of 0.1 kWh; no limit is a very large number.
+
+        What is on its way to `battery` does not count: the next bid there takes its place.
+        """
+        replaced = _heaviest({} if battery is None else self._ways.get(battery, {}))
+        open_wh = 1 << 62
+        if self.need_wh is not None:
+            open_wh = self.need_wh - self.bought_wh - self._claimed_wh + replaced.energy_wh
         if self.budget is not None and price_e4 > 0:
-            open_wh = min(open_wh, (self.budget - self.spent - self._claimed) // price_e4)
+            open_wh = min(open_wh, (self.budget - self.spent - self._claimed + replaced.money) // price_e4)
         return max(0, floor_step(open_wh))
 
-    def reserve(self, claim_id: int, price_e4: int, energy_wh: int) -> bool:
-        """Reserve for a bid; False, and nothing changes, when need or budget do not allow it or the id is taken."""
-        if claim_id in self._claims or energy_wh > self.open_wh(price_e4):
+    def reserve(self, claim_id: int, price_e4: int, energy_wh: int, battery: str | None = None) -> bool:
+        """Reserve for a bid; False, and nothing changes, when need or budget do not allow it or the id is taken.
+
+        Without a battery it weighs by itself.
+        """
+        if claim_id in self._claims or claim_id in self._way_of or energy_wh > self.open_wh(price_e4, battery):
             return False
-        self._put(claim_id, Claim(price_e4, energy_wh))
+        battery = f"#{claim_id}" if battery is None else battery
+        before = _heaviest(self._ways.get(battery, {}))
+        self._ways.setdefault(battery, {})[claim_id] = Claim(price_e4, energy_wh)
+        self._way_of[claim_id] = battery
+        self._weigh(before, _heaviest(self._ways[battery]))
         return True
+
+    def allows(self, claim_id: int) -> bool:
+        """Whether a reservation may become a commitment: need and budget hold it beside all other commitments.
+
+        It may not when another bid to the same battery has been accepted too, in an earlier lot.
+        """
+        battery = self._way_of[claim_id]
+        claim, others = self._ways[battery][claim_id], _heaviest(self._ways[battery])
+        free_wh = None if self.need_wh is None else self.need_wh - self.bought_wh - self._claimed_wh + others.energy_wh
+        if free_wh is not None and claim.energy_wh > free_wh:
+            return False
+        return self.budget is None or claim.money <= self.budget - self.spent - self._claimed + others.money
 
     def agree(self, claim_id: int, price_e4: int) -> None:
         """Turn a reservation into a commitment at the agreed price, which is at most the price reserved."""
-        claim = self._take(claim_id)
+        claim = self._leave(claim_id)
         self._put(claim_id, Claim(min(price_e4, claim.price_e4), claim.energy_wh))
 
     def release(self, claim_id: int) -> None:
-        """Free a claim that came to nothing."""
-        self._take(claim_id)
+        """Free a reservation that came to nothing."""
+        self._leave(claim_id)
         self.freed = True
 
     def close(self, claim_id: int, delivered_wh: int) -> Claim:
@@ -117,6 +153,21 @@ class Purse:
         excess = (self.spent + self._claimed) / self.budget - elapsed - self._slack
         return 1_000 if excess <= 0 else round(1_000 / (1 + _PACE_GAIN * excess))
 
+    def _leave(self, claim_id: int) -> Claim:
+        """Return a reservation, no longer on its way."""
+        battery = self._way_of.pop(claim_id)
+        way = self._ways[battery]
+        before = _heaviest(way)
+        claim = way.pop(claim_id)
+        self._weigh(before, _heaviest(way))
+        if not way:
+            del self._ways[battery]
+        return claim
+
+    def _weigh(self, before: Weight, after: Weight) -> None:
+        self._claimed_wh += after.energy_wh - before.energy_wh
+        self._claimed += after.money - before.money
+
     def _put(self, claim_id: int, claim: Claim) -> None:
         self._claims[claim_id] = claim
         self._claimed_wh += claim.energy_wh
@@ -127,3 +178,8 @@ class Purse:
         self._claimed_wh -= claim.energy_wh
         self._claimed -= claim.money
         return claim
+
+
+def _heaviest(way: dict[int, Claim]) -> Weight:
+    claims = way.values()
+    return Weight(max((c.energy_wh for c in claims), default=0), max((c.money for c in claims), default=0))

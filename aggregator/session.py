@@ -184,7 +184,7 @@ class Session:
             return
         self._back_off.reset()
         self._in_lot = False
-        why = _fault_of(body, bid)
+        why = _fault_of(body, bid) or ("" if self._buyer.allows(bid.bid_id) else "another bid took what is needed")
         if why:
             self._buyer.release(bid.bid_id)
             self._note(

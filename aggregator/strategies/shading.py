@@ -64,13 +64,17 @@ def _table_rent(private_e4: float, n: int, start_e4: float, values: Table, mass:
 
 
 def _rent(low_e4: float, high_e4: float, n: int, values: Distribution, mass: float) -> float:
-    """Return the integral of (F(x)/F(v))^(n-1) between two prices, by Simpson's rule; `mass` is F(v)."""
-    width = (high_e4 - low_e4) / _INTERVALS
+    """Return the integral of (F(x)/F(v))^(n-1) between two prices, by Simpson's rule; `mass` is F(v).
+
+    With many buyers all of it lies just below the upper price, so the steps are in t with x = high - (high - low) t^3.
+    """
+    span_e4 = high_e4 - low_e4
     total = 0.0
-    for index in range(_INTERVALS + 1):
-        weight = 1.0 if index in (0, _INTERVALS) else 4.0 if index % 2 else 2.0
-        total += weight * min(1.0, values.cdf(low_e4 + index * width) / mass) ** (n - 1)
-    return total * width / 3.0
+    for index in range(1, _INTERVALS + 1):
+        weight = 1.0 if index == _INTERVALS else 4.0 if index % 2 else 2.0
+        t = index / _INTERVALS
+        total += weight * 3.0 * t * t * min(1.0, values.cdf(high_e4 - span_e4 * t**3) / mass) ** (n - 1)
+    return total * span_e4 / (3.0 * _INTERVALS)
 
 
 @dataclass(frozen=True, slots=True)

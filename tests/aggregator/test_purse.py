@@ -20,17 +20,19 @@ class PurseMachine(RuleBasedStateMachine):
         self.purse = Purse(need_wh=NEED_WH, budget=BUDGET, period_ms=1_000)
         self.claims: dict[int, Claim] = {}
         self.agreed: set[int] = set()
+        self.battery_of: dict[int, str] = {}
         self.next_id = 0
         self.now_ms = 0
 
-    @rule(price=st.integers(1, 2_000), steps=st.integers(1, 60))
-    def reserve(self, price: int, steps: int) -> None:
+    @rule(price=st.integers(1, 2_000), steps=st.integers(1, 60), battery=st.sampled_from([None, "a", "b"]))
+    def reserve(self, price: int, steps: int, battery: str | None) -> None:
         claim = Claim(price * 100, steps * 100)
-        allowed = claim.energy_wh <= self.purse.open_wh(claim.price_e4)
-        assert self.purse.reserve(self.next_id, *claim) == allowed
+        allowed = claim.energy_wh <= self.purse.open_wh(claim.price_e4, battery)
+        assert self.purse.reserve(self.next_id, *claim, battery) == allowed
         if allowed:
             self.claims[self.next_id] = claim
-            assert not self.purse.reserve(self.next_id, *claim)
+            self.battery_of[self.next_id] = battery or f"alone {self.next_id}"
+            assert not self.purse.reserve(self.next_id, *claim, battery)
         self.next_id += 1
 
     def pick(self, index: int, ids: list[int]) -> int | None:
@@ -39,7 +41,7 @@ class PurseMachine(RuleBasedStateMachine):
     @rule(index=st.integers(0, 99), less=st.integers(0, 100))
     def agree(self, index: int, less: int) -> None:
         chosen = self.pick(index, [i for i in self.claims if i not in self.agreed])
-        if chosen is not None:
+        if chosen is not None and self.purse.allows(chosen):
             price = max(0, self.claims[chosen].price_e4 - less * 100)
             self.purse.agree(chosen, price)
             self.claims[chosen] = self.claims[chosen]._replace(price_e4=price)
@@ -68,12 +70,23 @@ class PurseMachine(RuleBasedStateMachine):
         self.now_ms += ms
         self.purse.renew(self.now_ms)
 
+    def weights(self) -> tuple[int, int]:
+        """Energy and money of all commitments, and of the heaviest bid to each battery."""
+        ways: dict[str, list[Claim]] = {}
+        for claim_id, claim in self.claims.items():
+            name = f"agreed {claim_id}" if claim_id in self.agreed else self.battery_of[claim_id]
+            ways.setdefault(name, []).append(claim)
+        return (
+            sum(max(claim.energy_wh for claim in way) for way in ways.values()),
+            sum(max(claim.money for claim in way) for way in ways.values()),
+        )
+
     @invariant()
-    def nothing_is_promised_twice(self) -> None:
-        assert self.purse.committed_wh == sum(claim.energy_wh for claim in self.claims.values())
-        assert self.purse.committed == sum(claim.money for claim in self.claims.values())
-        assert self.purse.bought_wh + self.purse.committed_wh <= NEED_WH
-        assert self.purse.spent + self.purse.committed <= BUDGET
+    def nothing_is_committed_twice(self) -> None:
+        assert (self.purse.committed_wh, self.purse.committed) == self.weights()
+        agreed = [self.claims[claim_id] for claim_id in self.agreed]
+        assert self.purse.bought_wh + sum(claim.energy_wh for claim in agreed) <= NEED_WH
+        assert self.purse.spent + sum(claim.money for claim in agreed) <= BUDGET
         assert 0 < self.purse.pace_permille(self.now_ms) <= 1_000
 
 

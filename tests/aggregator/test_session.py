@@ -91,18 +91,40 @@ def test_an_unanswered_bid_is_followed_only_when_a_push_shows_it_beaten() -> Non
     assert bench.hear(bench.push(51_000, own_e4=RESERVE)).kinds() == []
     again = bench.hear(bench.push(52_000)).only(MessageType.BID)
     assert again.bid_price_e4 == 52_000
-    assert bench.buyer.purse.committed_wh == 10_000
+    assert bench.buyer.purse.committed_wh == 5_000
     bench.hear(bench.reject(bid, ReasonCode.OUTBID, 52_000))
     assert (bench.kinds(), bench.buyer.purse.committed_wh) == ([], 5_000)
     assert bench.hear(bench.accept(again)).kinds() == [MessageType.BID_CONFIRM]
 
 
-def test_without_need_for_both_the_answer_is_awaited() -> None:
+def test_need_for_one_bid_is_enough_to_follow_it() -> None:
     bench = Bench(buyer=make_buyer(need_wh=5_000))
     bid = bench.bidding()
-    assert bench.hear(bench.push(52_000)).kinds() == []
-    assert bench.session.hungry
-    assert bench.hear(bench.reject(bid, ReasonCode.OUTBID, 53_000)).kinds() == [MessageType.BID]
+    again = bench.hear(bench.push(52_000)).only(MessageType.BID)
+    assert again.energy_wh == 5_000
+    assert bench.buyer.purse.committed_wh == 5_000
+    assert bench.hear(bench.reject(bid, ReasonCode.OUTBID, 52_000)).kinds() == []
+    assert bench.hear(bench.accept(again)).kinds() == [MessageType.BID_CONFIRM]
+    assert bench.buyer.purse.committed_wh == 5_000
+
+
+def test_of_two_bids_for_one_need_the_second_award_is_not_confirmed() -> None:
+    bench = Bench(buyer=make_buyer(need_wh=5_000))
+    bid = bench.bidding()
+    again = bench.hear(bench.push(52_000)).only(MessageType.BID)
+    assert bench.hear(bench.accept(bid)).kinds() == [MessageType.BID_CONFIRM]
+    assert bench.hear(bench.accept(again)).kinds() == []
+    assert "not_confirmed" in bench.events()
+    assert bench.buyer.purse.committed_wh == 5_000
+
+
+def test_another_battery_may_not_have_what_a_bid_on_its_way_claims() -> None:
+    buyer = make_buyer(need_wh=5_000)
+    bench = Bench(buyer=buyer)
+    bench.bidding()
+    assert buyer.wanted_wh("elsewhere", 5_000, 0) == 0
+    bench.hear(bench.push(52_000))
+    assert buyer.wanted_wh("elsewhere", 5_000, 0) == 0
 
 
 def test_an_overtaken_bid_is_given_up_as_well() -> None:
@@ -232,7 +254,7 @@ def test_a_closed_connection_frees_the_claims_of_its_bids() -> None:
     bench = Bench()
     bench.bidding()
     bench.hear(bench.push(52_000))
-    assert bench.buyer.purse.committed_wh == 10_000
+    assert bench.buyer.purse.committed_wh == 5_000
     bench.do(bench.session.closed())
     assert bench.buyer.purse.committed_wh == 0
     assert bench.hear(bench.push()).kinds() == []
