@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from agent.config_build_reserve import price_e4, reserve_of, tenths, with_paths
 from agent.config_values import BatterySite, NetworkSite, Site, StorageSite
-from agent.pricing import FixedReserve, SocTiers, Tier
 from etp.limits import Limits
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def with_defaults(file: SiteFile, directory: Path) -> SiteFile:
             update={
                 "port": FIRST_PORT + position if battery.port is None else battery.port,
                 "root_file": str(directory / battery.root_file if battery.root_file else data / f"{battery.name}.root"),
+                "reserve": with_paths(battery.reserve, directory),
             }
         )
         for position, battery in enumerate(file.battery)
@@ -103,36 +104,20 @@ def _battery_of(path: Path, battery: BatterySection) -> BatterySite:
         capacity_wh=battery.capacity_wh,
         max_power_w=battery.max_power_w,
         min_power_w=battery.min_power_w,
-        efficiency_permille=_tenths(battery.efficiency_percent),
-        floor_permille=_tenths(battery.floor_percent),
-        share_permille=_tenths(battery.share_percent),
-        temp_min_dc=_tenths(battery.temp_min_c),
-        temp_max_dc=_tenths(battery.temp_max_c),
-        lot_wh=None if battery.lot_kwh is None else _tenths(battery.lot_kwh) * 100,
+        efficiency_permille=tenths(battery.efficiency_percent),
+        floor_permille=tenths(battery.floor_percent),
+        share_permille=tenths(battery.share_percent),
+        temp_min_dc=tenths(battery.temp_min_c),
+        temp_max_dc=tenths(battery.temp_max_c),
+        lot_wh=None if battery.lot_kwh is None else tenths(battery.lot_kwh) * 100,
         rule=battery.rule,
         standing_ms=battery.standing_ms,
-        reserve=_reserve_of(battery),
-        reserve_min_e4=_price_e4(battery.reserve_min_c),
-        increment_e4=_price_e4(battery.increment_c),
-        price_cap_e4=_price_e4(battery.price_cap_c),
+        reserve=reserve_of(battery),
+        reserve_min_e4=price_e4(battery.reserve_min_c),
+        increment_e4=price_e4(battery.increment_c),
+        price_cap_e4=price_e4(battery.price_cap_c),
         reputation_floor=battery.reputation_floor,
     )
-
-
-def _reserve_of(battery: BatterySection) -> FixedReserve | SocTiers:
-    if battery.reserve is None:
-        return FixedReserve(_price_e4(battery.reserve_c_per_kwh or 0.0))
-    return SocTiers(
-        tuple(Tier(_tenths(tier.from_soc_percent), _price_e4(tier.c_per_kwh)) for tier in battery.reserve.tiers)
-    )
-
-
-def _price_e4(cents_per_kwh: float) -> int:
-    return round(cents_per_kwh * 100) * 100
-
-
-def _tenths(value: float) -> int:
-    return round(value * 10)
 
 
 def _path(site_file: Path, text: Any) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agent.config_doubts_reserve import dynamic_doubts
 from agent.config_errors import Problem, key_name
 from agent.config_fields import host_of, is_loopback
 
@@ -45,13 +46,15 @@ def _battery(file: SiteFile, battery: BatterySection) -> Iterator[Problem]:
             what = f"{battery.address} is where this agent sells battery #{position + 1}, not a device"
             yield Problem(("address",), what)
     yield from _prices(battery)
+    if battery.reserve is not None and battery.reserve.kind == "dynamic":
+        yield from dynamic_doubts(battery, battery.reserve)
 
 
 def _prices(battery: BatterySection) -> Iterator[Problem]:
     cap = battery.price_cap_c
     if battery.reserve_c_per_kwh == cap:
         yield Problem(("reserve_c_per_kwh",), f"{cap:.12g} is price_cap_c: no bid can be better than the reserve")
-    for position, tier in enumerate(battery.reserve.tiers if battery.reserve else ()):
+    for position, tier in enumerate((battery.reserve.tiers if battery.reserve else None) or ()):
         if tier.c_per_kwh == cap:
             what = f"{cap:.12g} is price_cap_c: no bid can be better than the reserve"
             yield Problem(("reserve", "tiers", position, "c_per_kwh"), what)

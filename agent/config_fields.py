@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from pydantic import Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticUndefined
 
+from agent.pricing.forecast import ForecastError, zone_of
 from etp.units import is_on_energy_grid, is_on_price_grid
 
 PRICE_MAX: Final = 100_000.0
 TRUE_FALSE: Final = "true or false"
 PERCENT: Final = "0..100 in steps of 0.1"
 PRICE: Final = f"0..{PRICE_MAX:.12g} in steps of 0.01"
+SIGNED_PRICE: Final = f"-{PRICE_MAX:.12g}..{PRICE_MAX:.12g} in steps of 0.01"
 SITE_NAME: Final = "3..40 of a-z, 0-9 and -, not beginning with -"
 BATTERY_NAME: Final = "1..40 of a-z, 0-9 and -, not beginning with -"
 IP_ADDRESS: Final = 'an IP address or "localhost"'
@@ -28,6 +30,12 @@ _PATH_PATTERN: Final = r"^[^\x00-\x1f\x7f]{1,1000}$"
 _HOST: Final = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
 _KEY_DIGITS: Final = re.compile(r"[0-9a-fA-F]{64}")
 _KEYS_MAX: Final = 1_024
+
+
+class Section(BaseModel):
+    """One table of the file: strict types, no unknown keys, never changed."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def key(
@@ -65,6 +73,19 @@ def on_tenths(value: float) -> float:
     """Refuse a number with more than one decimal: per cent become permille, degrees tenths."""
     if not is_on_energy_grid(value):
         raise ValueError(f"{value:.12g} is not a multiple of 0.1")
+    return value
+
+
+Price = Annotated[float, AfterValidator(on_price_grid)]
+Tenths = Annotated[float, AfterValidator(on_tenths)]
+
+
+def time_zone(value: str) -> str:
+    """Return the name of a time zone that this machine knows."""
+    try:
+        zone_of(value)
+    except ForecastError as error:
+        raise ValueError(str(error)) from None
     return value
 
 

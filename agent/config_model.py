@@ -8,29 +8,21 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator
 
 from agent import config_fields as fields
-from agent.config_fields import key
+from agent.config_fields import Price, Section, Tenths, key
+from agent.config_reserve import ReserveSection  # noqa: TC001 - pydantic reads the annotation
 
 Peers = Literal["signed", "open"]
 RULES: Final = ("standing_bid", "sealed_first", "sealed_second", "ascending_clock", "first_acceptable")
 BATTERIES_MAX: Final = 32
-TIERS_MAX: Final = 16
 TRUSTED_MAX: Final = 1_024
 
-Price = Annotated[float, AfterValidator(fields.on_price_grid)]
-Tenths = Annotated[float, AfterValidator(fields.on_tenths)]
 Address = Annotated[str, AfterValidator(fields.ip_address)]
 Group = Annotated[str, AfterValidator(fields.multicast_address)]
 Endpoint = Annotated[str, AfterValidator(fields.endpoint)]
 Keys = Annotated[Any, AfterValidator(fields.trusted_keys)]
-
-
-class Section(BaseModel):
-    """One table of the file: strict types, no unknown keys, never changed."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class SiteSection(Section):
@@ -158,26 +150,6 @@ class ControlSection(Section):
     )
 
 
-class TierSection(Section):
-    """`[[battery.reserve.tiers]]`: from a state of charge upwards, this reserve."""
-
-    from_soc_percent: Tenths = key(
-        unit="%", text="State of charge from which it holds.", ge=0, le=100, allowed=fields.PERCENT
-    )
-    c_per_kwh: Price = key(unit="c/kWh", text="Reserve.", ge=0, le=fields.PRICE_MAX, allowed=fields.PRICE)
-
-
-class ReserveSection(Section):
-    """`[battery.reserve]`: a reserve by state of charge, instead of `reserve_c_per_kwh`."""
-
-    tiers: list[TierSection] = key(
-        text="Tiers; below the lowest one the dearest holds.",
-        min_length=1,
-        max_length=TIERS_MAX,
-        allowed=f"1..{TIERS_MAX} tiers, each with another from_soc_percent",
-    )
-
-
 class BatterySection(Section):
     """`[[battery]]`: one battery for sale; 1..32 of them."""
 
@@ -264,10 +236,10 @@ class BatterySection(Section):
         ge=0,
         le=fields.PRICE_MAX,
         allowed=fields.PRICE,
-        default_text="none; required unless there are tiers",
+        default_text="none; required unless there is `[battery.reserve]`",
     )
     reserve: ReserveSection | None = key(
-        None, text="Reserve by state of charge, see below.", allowed="a [battery.reserve] table", default_text="none"
+        None, text="A reserve that changes, see below.", allowed="a [battery.reserve] table", default_text="none"
     )
     reserve_min_c: Price = key(
         0.0,

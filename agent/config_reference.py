@@ -10,20 +10,21 @@ from agent.config_model import (
     ControlSection,
     LimitsSection,
     NetworkSection,
-    ReserveSection,
-    Section,
     SiteSection,
     StorageSection,
-    TierSection,
 )
+from agent.config_reserve import ForecastSection, ReserveSection, TierSection, TimeSection
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
+    from agent.config_fields import Section
+
 _HEAD: Final = """# The site file
 
 One TOML file tells an agent which batteries it sells and how. `wattbid check-site FILE` checks it and prints what it
-means; `wattbid agent --site FILE` runs it. `deploy/examples/site.toml` is a file to start from.
+means; `wattbid agent --site FILE` runs it. `deploy/examples/site.toml` is a file to start from,
+`site-dynamic.toml` beside it one whose reserve follows the market.
 
 - It is read once, at start. Unknown keys, wrong types and values that cannot work are refused with one line: file,
   line, key, what is wrong, what is allowed.
@@ -32,7 +33,9 @@ means; `wattbid agent --site FILE` runs it. `deploy/examples/site.toml` is a fil
 - Port 0 means any free port; the ready line names the one it became. The fixed defaults are 4084 (first battery, TCP
   and UDP; 4085 for the second, and so on), 4084 for the multicast group, and 5020 for the Modbus device.
 - `wattbid check-site` also warns of what is allowed but surely not meant: a floor of 100 %, a share of 0 %, a device
-  that is the agent's own port, a reserve as high as the price cap, keys that nobody asks for.
+  that is the agent's own port, a reserve as high as the price cap, wear that is only assumed, a forecast's file that
+  cannot be read, keys that nobody asks for.
+- A dynamic reserve is explained in [the owner's price](owners-price.md).
 - Without `lab = true` nothing is sold yet, see [commands](commands.md#out-of-the-laboratory).
 
 This page is the agent's own description of the file: `python -m agent.config_reference > docs/site-file.md`.
@@ -46,6 +49,8 @@ _SECTIONS: Final[tuple[type[Section], ...]] = (
     BatterySection,
     ReserveSection,
     TierSection,
+    ForecastSection,
+    TimeSection,
 )
 
 

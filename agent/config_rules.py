@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.config_errors import Problem, shown
-from agent.config_fields import PRICE, host_of, is_loopback
+from agent.config_fields import host_of, is_loopback
+from agent.config_rules_reserve import reserve_problems
 from etp.limits import Limits
 
 if TYPE_CHECKING:
@@ -82,34 +83,7 @@ def _battery(file: SiteFile, battery: BatterySection) -> Iterator[Problem]:
         )
     if battery.max_power_w is not None and (battery.min_power_w or 0) > battery.max_power_w:
         yield Problem(("min_power_w",), f"{battery.min_power_w} is above max_power_w", f"at most {battery.max_power_w}")
-    yield from _reserve(battery)
-
-
-def _reserve(battery: BatterySection) -> Iterator[Problem]:
-    cap = battery.price_cap_c
-    if battery.reserve is None and battery.reserve_c_per_kwh is None:
-        yield Problem(("reserve_c_per_kwh",), "missing", f"{PRICE}; or tiers in [battery.reserve]")
-    if battery.reserve is not None and battery.reserve_c_per_kwh is not None:
-        yield Problem(("reserve",), "tiers beside reserve_c_per_kwh", "one of the two")
-    if battery.reserve_c_per_kwh is not None and battery.reserve_c_per_kwh > cap:
-        yield Problem(
-            ("reserve_c_per_kwh",), f"{battery.reserve_c_per_kwh:.12g} is above price_cap_c", f"at most {cap:.12g}"
-        )
-    seen: set[float] = set()
-    for position, tier in enumerate(battery.reserve.tiers if battery.reserve else ()):
-        if tier.from_soc_percent in seen:
-            yield Problem(
-                ("reserve", "tiers", position, "from_soc_percent"),
-                f"{tier.from_soc_percent:.12g} stands there twice",
-                "one tier for each state of charge",
-            )
-        seen.add(tier.from_soc_percent)
-        if tier.c_per_kwh > cap:
-            yield Problem(
-                ("reserve", "tiers", position, "c_per_kwh"),
-                f"{tier.c_per_kwh:.12g} is above price_cap_c",
-                f"at most {cap:.12g}",
-            )
+    yield from reserve_problems(battery)
 
 
 def _unique(file: SiteFile) -> Iterator[Problem]:

@@ -6,9 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent.config_model import Section, TierSection
+from agent.config_fields import Section
 from agent.config_reference import default_of, unit_of
-from agent.pricing import Tier
+from agent.config_reserve import ReserveSection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,14 +37,30 @@ def effective_json(site: Site) -> dict[str, Any]:
 def _keys(section: Section) -> Iterator[str]:
     for name, field in type(section).model_fields.items():
         value = getattr(section, name)
-        if isinstance(value, Section):
-            tiers: list[TierSection] = getattr(value, "tiers", [])
-            for tier in tiers:
+        if isinstance(value, ReserveSection) and value.kind == "tiers":
+            for tier in value.tiers or ():
                 yield f"  {'reserve':<20} {tier.c_per_kwh:.2f} c/kWh from {tier.from_soc_percent:.12g} % upwards"
+        elif isinstance(value, ReserveSection):
+            yield from _dynamic(value, "reserve")
         elif value is not None:
             yield f"  {name:<20} {_text(value)} {unit_of(field)}".rstrip()
         elif name not in ("reserve", "reserve_c_per_kwh"):
             yield f"  {name:<20} ({default_of(field)})"
+
+
+def _dynamic(section: Section, prefix: str) -> Iterator[str]:
+    """Return the keys of a dynamic reserve that say something, those of its forecasts with their place."""
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        if isinstance(value, Section):
+            yield from _dynamic(value, f"{prefix}.{name}")
+        elif isinstance(value, list):
+            for time in value:
+                yield f"  {f'{prefix}.{name}':<20} {time.c_per_kwh:.2f} c/kWh from {time.from_time}"
+        elif value is not None:
+            yield f"  {f'{prefix}.{name}':<20} {_text(value)} {unit_of(field)}".rstrip()
+        elif name.startswith(("wear", "end")):
+            yield f"  {f'{prefix}.{name}':<20} ({default_of(field)})"
 
 
 def _text(value: object) -> str:
@@ -59,8 +75,8 @@ def _plain(value: Any) -> Any:
     """Return a value without types that JSON does not know."""
     if isinstance(value, dict):
         return {name: _plain(inner) for name, inner in value.items()}
-    if isinstance(value, Tier):
-        return value._asdict()
+    if hasattr(value, "_asdict"):
+        return _plain(value._asdict())
     if isinstance(value, (list, tuple)):
         return [_plain(inner) for inner in value]
     if isinstance(value, frozenset):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from agent.pricing import FixedReserve, SocTiers
+    from agent.pricing import DynamicTerms, FixedReserve, SocTiers
     from etp.limits import Limits
 
 
@@ -65,7 +65,7 @@ class BatterySite:
     lot_wh: int | None
     rule: str
     standing_ms: int
-    reserve: FixedReserve | SocTiers
+    reserve: FixedReserve | SocTiers | DynamicTerms
     reserve_min_e4: int
     increment_e4: int
     price_cap_e4: int

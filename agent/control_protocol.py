@@ -32,6 +32,7 @@ EVENTS: Final = (
     "delivery_progress",
     "delivery_ended",
     "lot_closed",
+    "reserve_priced",
     "alarm",
     "metrics",
 )
@@ -85,9 +86,31 @@ class BatterySnapshot(TypedDict):
     sellable_wh: int
     committed_wh: int
     reserve_e4: int
+    price: PriceSnapshot | None
     peers: int
     lot: LotSnapshot | None
     deliveries: list[DeliverySnapshot]
+
+
+class PriceSnapshot(TypedDict):
+    """A dynamic reserve and what it is made of: max(floor, cost) + mark-up, cost = opportunity + wear.
+
+    `opportunity_e4` is null while nothing is known. `basis`: "forecast", "kept" (the last one that spoke), "fallback".
+    `wear_basis`: "assumed", "set", "replacement". `trouble` is why no forecast speaks, "" when one does.
+    """
+
+    reserve_e4: int
+    floor_e4: int
+    cost_e4: int
+    opportunity_e4: int | None
+    wear_e4: int
+    markup_e4: int
+    basis: str
+    wear_basis: str
+    lots_learned: int
+    forecast_age_ms: int | None
+    forecast_half_hours: int
+    trouble: str
 
 
 class LotSnapshot(TypedDict):

@@ -149,6 +149,7 @@ class Desk:
             bids.append(_new(Bid, (peer, body[1], price_e4, energy_wh, covers(received, energy_wh))))
         if bids:
             self._ports.watch.bids_placed(bids)
+            self._ports.heed(bids)
             refusals = self.lots.refuse_all(bids, now_ms)
             if refusals is None and self._are_free(asked, bids):
                 self._take(asked, bids, now_ms)

@@ -89,6 +89,10 @@ class DeskPorts(Protocol):
         """Journal a lot and return its id, the record's sequence number; None when the journal takes nothing."""
         ...
 
+    def heed(self, bids: Sequence[Bid]) -> None:
+        """Bids of one wake-up reached the auction: learn from them what energy is worth to buyers."""
+        ...
+
     def lot_over(self, closed: LotClosed) -> None:
         """Journal that a lot is over."""
         ...

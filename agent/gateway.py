@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agent.config_values import Site
+    from agent.journal_executor import JournalExecutor
     from agent.remains import Remains
     from agent.supervisor import Crash
     from agent.surroundings import Surroundings
@@ -70,6 +71,7 @@ class Gateway:
         self._lag = LoopLag(lambda lag_ms: _log.warning("loop blocked", lag_ms=lag_ms))
         self._control: ControlServer | None = None
         self._telemetry: TelemetryFeed | None = None
+        self._pricing_executor: JournalExecutor | None = None
         self.endpoints: dict[str, str] = {}
         self.is_open = False
         self._beats: dict[str, float] = {}
@@ -89,6 +91,7 @@ class Gateway:
         self._refuse_orphans(books)
         clock = PollClock(asyncio.get_running_loop(), ticking=self._around.loop_blocks)
         crowd = Crowd(self.site.limits)
+        pricing_executor = self._pricing_executor = self._around.pricing_executor()
         for battery_site in self.site.batteries:
             front = Storefront(
                 battery_site,
@@ -99,6 +102,7 @@ class Gateway:
                 metrics=self.metrics,
                 poll_clock=clock,
                 crowd=crowd,
+                pricing_executor=pricing_executor,
                 beat=None if self._beat is None else partial(self._beaten, battery_site.name),
             )
             self.fronts[front.name] = front
@@ -120,6 +124,8 @@ class Gateway:
             self._supervisor.start(f"{front.name}.battery", front.battery.run)
             self._supervisor.start(f"{front.name}.delivery", front.delivery.run)
             self._supervisor.start(f"{front.name}.reports", front.seller.report)
+            if front.appraiser is not None:
+                self._supervisor.start(f"{front.name}.pricing", front.appraiser.run)
             self._supervisor.start(f"{front.name}.announcer", front.doors.announce, may_end=True)
         self._supervisor.start("metrics", self._publish_metrics)
         self._supervisor.start("clock", self._watch_clock)
@@ -139,6 +145,8 @@ class Gateway:
             await self._control.close()
         self._lag.stop()
         troubles += [f"task {name} did not end" for name in await self._supervisor.close()]
+        if self._pricing_executor is not None:
+            self._pricing_executor.close()
         if self._telemetry is not None:
             await self._telemetry.close()
         if self._journal is not None:

@@ -93,6 +93,8 @@ class Competition:
     agreed_wh: int = 0
     delivered_wh: int = 0
     revenue: int = 0  # price_e4 x Wh of confirmed trades
+    price: dict[str, Any] | None = None
+    """The parts of a battery's dynamic reserve when it was last worked out; None without one, and of all together."""
     one_bidder: _Gains = field(default_factory=_Gains)
     several_bidders: _Gains = field(default_factory=_Gains)
 
@@ -155,6 +157,7 @@ class Competition:
             "average_price_e4": round(self.revenue / self.agreed_wh) if self.agreed_wh else None,
             "one_bidder": self.one_bidder.summary(),
             "several_bidders": self.several_bidders.summary(),
+            "reserve_parts": self.price,
         }
 
 

@@ -79,7 +79,7 @@ def offer_of(
     (`Delivery.unseen_wh`): it is not sold, but awards are kept as long as the state of charge itself covers them.
     """
     state = state.fresh(now_ms, rules.state_age_max_ms)
-    shown_wh, usable_full_wh = _usable(state, info, limits)
+    shown_wh, usable_full_wh = usable(state, info, limits)
     usable_wh = max(0, shown_wh - unseen_wh)
     short_wh = max(0, promises.energy_wh - shown_wh)
     obstacle = sale_obstacle(state, rules, now_ms) or trouble
@@ -114,7 +114,8 @@ def offer_of(
     )
 
 
-def _usable(state: BatteryState, info: BatteryInfo | None, limits: SellingLimits) -> tuple[int, int]:
+def usable(state: BatteryState, info: BatteryInfo | None, limits: SellingLimits) -> tuple[int, int]:
+    """Return the energy above the floor in Wh, now and at full charge; zeros when it is not known."""
     if info is None or state.soc_permille is None:
         return 0, 0
     device_floor = state.device_floor_permille

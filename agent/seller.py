@@ -8,38 +8,44 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from agent import energy
+from agent.appraiser import Appraiser, AppraiserPorts, ForSale
 from agent.desk import Desk
 from agent.desk_ports import BatteryView
 from agent.ends import Ends
-from agent.offer import Offer, Promises, offer_of
+from agent.offer import Offer, Promises, offer_of, usable
 from agent.reputation import ReputationBook
 from agent.seller_journal import SellerJournal
 from agent.trades import Trade
+from etp import auction
 from etp.messages import Body, ReasonCode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from agent.awards import OpenAward
     from agent.delivery import Delivery
     from agent.delivery_ports import StopReport
     from agent.guardrails import Guardrails
     from agent.journal import Journal
+    from agent.journal_executor import JournalExecutor
     from agent.offer import SellingLimits
-    from agent.pricing import OwnerReserve
+    from agent.pricing import DynamicTerms, OwnerReserve
     from agent.records import TradeKey
     from agent.trades import Delivered
     from agent.watch import BatteryWatch
     from drivers.device import Battery, BatteryState
-    from etp.auction import LotClosed, Terms
+    from etp.auction import Bid, LotClosed, Terms
     from etp.connection import Received
     from etp.discovery import Endpoint
     from etp.io.link import Link
 
 STATUS_EVERY_S: Final = 5.0
+NOT_PRICED: Final = "the reserve is being worked out"
+"""Why nothing is on offer for some ms after the battery's first word."""
 _ANSWER_WITHIN_MS: Final = 5_000
 """A battery that has not answered so long after the start is told to be missing."""
 _SETTLE_S: Final = 2.0
@@ -84,6 +90,7 @@ class Seller:
         self.device_id = device_id
         self._time_lapse = time_lapse
         self._wall_ms = wall_ms
+        self.appraiser: Appraiser | None = None
         self._delivery: Delivery | None = None
         self._attached_at_ms = 0
         self._stopped: dict[str, str] = {}
@@ -103,6 +110,42 @@ class Seller:
             async with asyncio.timeout(_SETTLE_S):
                 await self.desk.awards.settled()
         return await self.delivery.stop_all(ReasonCode.WITHDRAWN, reason)
+
+    def price_by(self, terms: DynamicTerms, *, executor: JournalExecutor, rule: str, price_cap_e4: int) -> Appraiser:
+        """Return what prices this battery by the market from here on, and learns from its lots."""
+        ports = AppraiserPorts(
+            for_sale=self.for_sale,
+            reached=lambda: sum(1 for _ in self.desk.buyers.registered()),
+            learned=lambda seen: self._written.lot_seen(seen, terms.markup_max_e4),
+            changed=self.reconsider,
+            told=self.watch.priced,
+            wall_ms=self._wall_ms,
+        )
+        self.appraiser = Appraiser(terms, ports=ports, executor=executor, rule=rule, price_cap_e4=price_cap_e4)
+        self.watch.price_parts = self._price_parts
+        return self.appraiser
+
+    def _price_parts(self) -> dict[str, object]:
+        if self.appraiser is None or self._pricing.set_e4 is not None:
+            return {}
+        parts = self.appraiser.parts(self._wall_ms())._asdict()
+        del parts["reserve_e4"]  # the lot has its own
+        return parts
+
+    def for_sale(self) -> ForSale | None:
+        """Return what a dynamic reserve is made for; None while the battery has not told its ratings."""
+        info, limits = self._battery.info, self._limits
+        if info is None:
+            return None
+        usable_wh, full_wh = usable(self._battery.state, info, limits)
+        sold_wh = self.promises().energy_wh
+        return ForSale(
+            energy_wh=energy.sellable_wh(min(usable_wh, self.offer.usable_wh), full_wh, sold_wh, limits.share_permille),
+            full_wh=full_wh * limits.share_permille // 1_000,
+            power_w=info.rated_power_w if limits.max_power_w is None else limits.max_power_w,
+            lot_wh=energy.default_lot_wh(info.rated_power_w) if limits.lot_wh is None else limits.lot_wh,
+            efficiency_permille=limits.efficiency_permille,
+        )
 
     def attach(self, delivery: Delivery) -> None:
         """Take the delivery that serves this battery's trades; both know each other from here on."""
@@ -131,6 +174,17 @@ class Seller:
     def lot_over(self, closed: LotClosed) -> None:
         """Journal that a lot is over; a journal that has failed will end it at the next start."""
         self._written.lot_closed(closed)
+        if self.appraiser is not None:
+            self.appraiser.lot_over(closed)
+
+    def heed(self, bids: Sequence[Bid]) -> None:
+        """Learn from bids what energy is worth to buyers; while the owner's own price stands they say nothing of it."""
+        if self.appraiser is not None and self._pricing.set_e4 is None:
+            self.appraiser.heed(bids, self._asked_e4)
+
+    def _asked_e4(self) -> int:
+        lot = auction.stats(self.desk.lots.state)
+        return self.terms().reserve_e4 if lot is None else lot.terms.reserve_e4
 
     def covers(self, received: Received, energy_wh: int) -> bool:  # noqa: ARG002 - the seam for collateral
         """Every bid is covered while trades are not settled on a ledger."""
@@ -162,11 +216,20 @@ class Seller:
             now_ms=self.now_ms(),
             unseen_wh=self.delivery.unseen_wh,
         )
+        if self.appraiser is not None:
+            self._appraise(self.appraiser)
         before = self.desk.lots.open_lot()
         self.desk.present(self.offer, self.terms())
         if self.desk.lots.open_lot() != before:
             self.on_offer_changed()
         self._tell_of_failure()
+
+    def _appraise(self, appraiser: Appraiser) -> None:
+        """Open no lot before the reserve is worked out, and let one that waits for bids be counted."""
+        if appraiser.is_pending and self.offer.code == ReasonCode.NONE and self._pricing.set_e4 is None:
+            self.offer = replace(self.offer, code=ReasonCode.NO_LOT, reason=NOT_PRICED, lot_wh=0)
+        elif self._pricing.set_e4 is None and self.desk.lots.open_lot()[0]:
+            appraiser.lot_waits(self._wall_ms())
 
     def reconsider_soon(self) -> None:
         """`reconsider` once, after everything that happens now."""
@@ -232,6 +295,8 @@ class Seller:
         now_ms = self.now_ms()
         self._written.reputation(deal.buyer, self.reputation.confirmed(deal.buyer, now_ms), now_ms)
         self.watch.confirmed(trade)
+        if self.appraiser is not None:
+            self.appraiser.sold(deal.price_e4)
         self.reconsider()
 
     def acknowledge_again(self, link: Link, received: Received) -> bool:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agent.journal import Journal
+    from agent.pricing import LotSeen
     from agent.reputation import Standing
     from agent.watch import BatteryWatch
     from etp.auction import LotClosed, Terms
@@ -58,6 +59,11 @@ class SellerJournal:
         )
         with contextlib.suppress(JournalError):
             self._journal.append(self._battery, Kind.LOT_CLOSED, record)
+
+    def lot_seen(self, seen: LotSeen, cap_e4: int) -> None:
+        """Write what a lot taught; what a failed journal does not take is learned again after the next start."""
+        with contextlib.suppress(JournalError):
+            self._journal.append(self._battery, Kind.LOT_SEEN, records.lot_seen(seen, cap_e4=cap_e4))
 
     def reputation(self, buyer: str, standing: Standing, now_ms: int) -> None:
         """Write how a buyer stands as of now."""

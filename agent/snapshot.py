@@ -30,6 +30,7 @@ def battery_snapshot(seller: Seller, endpoint: str) -> BatterySnapshot:
         "sellable_wh": seller.offer.sellable_wh,
         "committed_wh": seller.promises().energy_wh,
         "reserve_e4": seller.terms().reserve_e4,
+        "price": None if seller.appraiser is None else seller.appraiser.snapshot(),
         "peers": len(seller.desk.buyers),
         "lot": _lot(seller),
         "deliveries": [_delivery(active) for active in seller.delivery.active],

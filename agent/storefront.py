@@ -10,7 +10,7 @@ from agent.delivery_ports import DeliveryRules
 from agent.doors import Doors
 from agent.guardrails import Guardrails
 from agent.offer import SellingLimits
-from agent.pricing import OwnerReserve
+from agent.pricing import DynamicTerms, FixedReserve, OwnerReserve
 from agent.reputation import Standing
 from agent.seller import Seller
 from agent.site_control import CONTRADICTION, OWNER
@@ -27,10 +27,12 @@ from settlement.keys import device_id
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from agent.appraiser import Appraiser
     from agent.books_types import Books
     from agent.config_values import BatterySite, Site
     from agent.events import EventHub
     from agent.journal import Journal
+    from agent.journal_executor import JournalExecutor
     from agent.metrics import Metrics
     from agent.surroundings import Surroundings
     from etp.io.crowd import Crowd
@@ -59,12 +61,14 @@ class Storefront:
         metrics: Metrics,
         poll_clock: PollClock,
         crowd: Crowd,
+        pricing_executor: JournalExecutor,
         beat: Callable[[], None] | None,
     ) -> None:
         self.site = battery_site
         self.name = battery_site.name
         self.battery = around.open_battery(battery_site, site)
-        self.pricing = OwnerReserve(battery_site.reserve, minimum_e4=battery_site.reserve_min_e4)
+        fixed = FixedReserve(0) if isinstance(battery_site.reserve, DynamicTerms) else battery_site.reserve
+        self.pricing = OwnerReserve(fixed, minimum_e4=battery_site.reserve_min_e4)
         self._around = around
         signer = around.signer(battery_site)
         rules = _guardrails(battery_site, site)
@@ -92,6 +96,7 @@ class Storefront:
             wall_ms=around.wall_ms,
             beat=beat,
         )
+        self.appraiser = self._follow_market(battery_site, pricing_executor)
         self.seller.attach(self.delivery)
         if not site.lab:
             self.seller.block(
@@ -112,6 +117,16 @@ class Storefront:
         self.seller.on_offer_changed = self.doors.changed
         self.seller.on_name_free = self._memories.unpin
         self.seller.on_untold = lambda peer, end: self._memories.note(peer, end, self.seller.now_ms())
+
+    def _follow_market(self, site: BatterySite, executor: JournalExecutor) -> Appraiser | None:
+        """Return what prices by the market where the site says so; None where the owner has named the prices."""
+        if not isinstance(site.reserve, DynamicTerms):
+            return None
+        appraiser = self.seller.price_by(
+            site.reserve, executor=executor, rule=site.rule, price_cap_e4=site.price_cap_e4
+        )
+        self.pricing.follow(appraiser)
+        return appraiser
 
     def _connection_maker(self, limits: Limits, traffic: Traffic) -> ConnectionMaker:
         return ConnectionMaker(
@@ -161,6 +176,8 @@ class Storefront:
         if books.shield is not None and books.shield.until_wall_ms > wall_ms:
             until_ms = now_ms + _left_ms(books.shield.until_wall_ms, wall_ms, self.seller.terms().shield_ms)
             self.seller.desk.lots.restore_shield(Shield(books.shield.price_e4, until_ms))
+        if self.appraiser is not None:
+            self.appraiser.restore(books.markup, books.sales)
         if books.reserve_e4 is not None:
             self.pricing.set(max(books.reserve_e4, self.site.reserve_min_e4))
         for (peer, bid_id), end in books.ends.items():

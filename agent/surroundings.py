@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from agent.journal_executor import ThreadExecutor
 from agent.journal_upkeep import DEFAULT_RULES
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ class Surroundings:
 
     `datagrams`: whether there is UDP. `loop_blocks`: whether work can hold up the event loop, so that its lag must be
     measured; virtual time never waits. `telemetry`: whether samples are kept, by a thread in real time.
-    `journal_rules`: when the journal writes checkpoints, and what it leaves behind them.
+    `pricing_executor`: where dynamic reserves are worked out. `journal_rules`: when the journal writes checkpoints, and
+    what it leaves behind them.
     """
 
     open_battery: Callable[[BatterySite, Site], Battery]
@@ -35,4 +37,5 @@ class Surroundings:
     datagrams: bool = True
     loop_blocks: bool = True
     telemetry: bool = True
+    pricing_executor: Callable[[], JournalExecutor] = lambda: ThreadExecutor("pricing")
     journal_rules: UpkeepRules = DEFAULT_RULES

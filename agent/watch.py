@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from agent.control_protocol import AlarmSnapshot
     from agent.events import EventHub
     from agent.metrics import Metrics
+    from agent.pricing import Parts
     from agent.trades import Delivered, Trade
     from etp.auction import Award, Bid, Lot, LotClosed, Refuse
 
@@ -32,6 +33,8 @@ class BatteryWatch:
         self._figures = metrics.of(battery)
         self._log = get_logger("agent").bind(battery=battery)
         self._alarms: dict[str, AlarmSnapshot] = {}
+        self.price_parts: Callable[[], dict[str, Any]] = dict
+        """What a lot's reserve is made of where that is known."""
 
     def alarms(self) -> list[AlarmSnapshot]:
         """Return the alarms in force, the oldest first."""
@@ -45,6 +48,7 @@ class BatteryWatch:
             "power_w": lot.power_w,
             "reserve_e4": lot.terms.reserve_e4,
             "increment_e4": lot.terms.increment_e4,
+            **self.price_parts(),
         }
         self._log.info("lot opened", **fields)
         self._tell("lot_opened", fields)
@@ -65,6 +69,14 @@ class BatteryWatch:
         }
         self._log.info("lot closed", **fields)
         self._tell("lot_closed", fields)
+
+    def priced(self, parts: Parts, trouble: str) -> None:
+        """A dynamic reserve was worked out anew; `trouble` is why no forecast speaks."""
+        fields = parts._asdict()
+        self._figures[0].price = fields
+        self._log.info("reserve", **fields)
+        self._tell("reserve_priced", fields)
+        self.alarm("forecast", trouble, raised=bool(trouble), blocks_selling=False)
 
     def bids_placed(self, bids: Sequence[Bid]) -> None:
         """Bids reached the auction."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from cli.words import counted
+from cli.status_price import price_lines
+from cli.words import counted, price
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ _NOTHING_LEFT: Final = {
     "no power is free": "waiting for free power",
     "what is left is promised": "sold out",
     "no energy above the floor and the owner's share": "sold out",
+    "the reserve is being worked out": "waiting for its price",
 }
 """Why nothing is on offer though selling is allowed (agent.offer), and what to call it while nothing is delivered."""
 _ODD: Final = {
@@ -33,6 +35,8 @@ def snapshot_text(snapshot: Mapping[str, Any]) -> str:
     """Return a snapshot as text. Missing figures are shown as `-`."""
     lines = [_title(snapshot), ""]
     lines += _table([_HEAD, *(_battery(battery) for battery in snapshot.get("batteries", ()))])
+    if prices := [line for battery in snapshot.get("batteries", ()) for line in price_lines(battery)]:
+        lines += ["", *prices]
     alarms = snapshot.get("alarms", ())
     lines += ["", *_reasons(snapshot.get("batteries", ()), alarms), *_alarms(alarms)]
     metrics = snapshot.get("metrics") or {}
@@ -46,11 +50,6 @@ def event_text(event: Mapping[str, Any]) -> str:
     """Return an event as one line."""
     fields = " ".join(f"{k}={_short(v)}" for k, v in event.items() if k not in ("event", "number", "at_ms"))
     return f"{_clock(event.get('at_ms'))} #{event.get('number')} {event.get('event')} {fields}".rstrip()
-
-
-def price(price_e4: int | None) -> str:
-    """Return a price as people write it."""
-    return _UNKNOWN if price_e4 is None else f"{price_e4 / 10_000:.2f} c"
 
 
 def _title(snapshot: Mapping[str, Any]) -> str:

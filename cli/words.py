@@ -8,3 +8,8 @@ def counted(number: int | None, noun: str, many: str = "") -> str:
     if number == 1:
         return f"1 {noun}"
     return f"{'-' if number is None else number} {many or f'{noun}s'}"
+
+
+def price(price_e4: int | None) -> str:
+    """Return a price as people write it."""
+    return "-" if price_e4 is None else f"{price_e4 / 10_000:.2f} c"

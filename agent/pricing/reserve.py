@@ -89,6 +89,10 @@ class OwnerReserve:
         self._minimum_e4 = ceil_tick(minimum_e4)
         self._set_e4: int | None = None
 
+    def follow(self, rule: Reserve) -> None:
+        """Take another rule for the site's."""
+        self._rule = rule
+
     @property
     def set_e4(self) -> int | None:
         """What the owner has set; None = the site's rule holds."""

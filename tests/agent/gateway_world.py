@@ -191,6 +191,7 @@ class World:
             datagrams=False,
             loop_blocks=False,
             telemetry=False,
+            pricing_executor=lambda: VirtualExecutor(Disk(), self.rng),
         )
         self.gateway = Gateway(self.site, around, hub=self.hub)
         self.events: Subscription = self.hub.subscribe(None)
@@ -265,9 +266,12 @@ class World:
 def site_toml(*, battery: str = "", site: str = "lab = true\ntime_lapse = 20", network: str = 'peers = "open"') -> str:
     """Return a site file; `battery` and the others are lines for their tables."""
     lines = ["[site]", 'name = "virtual"', 'clock = "system"', site, "[network]", "multicast = false", network]
-    lines += ["[[battery]]", 'name = "battery-1"', "port = 4084", battery]
     defaults = ("reserve_c_per_kwh = 30.00", "standing_ms = 200", "lot_kwh = 2.0", "share_percent = 100")
-    return "\n".join([*lines, *(each for each in defaults if each.split(" ", 1)[0] not in battery)])
+    keys, table, rest = battery.partition("[battery.")
+    lines += ["[[battery]]", 'name = "battery-1"', "port = 4084", keys]
+    skipped = ("reserve_c_per_kwh",) if table else ()
+    lines += [each for each in defaults if (key := each.split(" ", 1)[0]) not in keys and key not in skipped]
+    return "\n".join([*lines, table + rest])
 
 
 @asynccontextmanager

@@ -12,12 +12,13 @@ from agent.config_model import BatterySection, LimitsSection
 from agent.config_reference import reference
 from agent.energy import DISCHARGE_EFFICIENCY_PERMILLE
 from agent.guardrails import Guardrails
-from agent.pricing import FixedReserve
+from agent.pricing import DynamicTerms, FixedReserve, Plant, TimeOfUse, appraise, horizon
 from etp.auction import RULES
 from etp.limits import Limits
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "deploy" / "examples" / "site.toml"
+DYNAMIC = EXAMPLE.with_name("site-dynamic.toml")
 
 
 def test_the_limits_are_those_of_the_protocol() -> None:
@@ -53,10 +54,27 @@ def test_the_example_runs_as_it_is() -> None:
 
 
 def test_the_example_names_every_key_and_shows_true_defaults() -> None:
-    text = EXAMPLE.read_text()
-    shown = set(re.findall(r"^#*\s*(\w+) =", text, re.MULTILINE))
-    listed = set(re.findall(r"^\| `(\w+)`", reference(), re.MULTILINE)) - {"reserve", "tiers"}
-    assert shown == listed
-    spelled_out = re.sub(r"^#(?=\w+ =)", "", text, flags=re.MULTILINE)
-    assert spelled_out != text
-    assert site_of(EXAMPLE, parse_site(spelled_out.encode(), EXAMPLE)) == load_site(EXAMPLE)
+    shown: set[str] = set()
+    for example in (EXAMPLE, DYNAMIC):
+        text = example.read_text()
+        shown |= set(re.findall(r"^#*\s*(\w+) =", text, re.MULTILINE))
+        spelled_out = re.sub(r"^#(?=\w+ =)", "", text, flags=re.MULTILINE)
+        assert spelled_out != text
+        assert site_of(example, parse_site(spelled_out.encode(), example)) == load_site(example)
+    listed = set(re.findall(r"^\| `(\w+)`", reference(), re.MULTILINE))
+    assert shown == listed - {"reserve", "tiers", "sell", "buy", "times"}
+
+
+def test_the_example_that_follows_the_market_is_worth_what_its_evening_pays() -> None:
+    [battery] = load_site(DYNAMIC).batteries
+    terms = battery.reserve
+    assert isinstance(terms, DynamicTerms)
+    assert isinstance(terms.sell, TimeOfUse)
+    assert isinstance(terms.buy, TimeOfUse)
+    assert (terms.floor_e4, terms.wear_e4, terms.wear_basis) == (50_000, 50_000, "set")
+    noon_ms = 1_783_908_000_000  # 2026-07-13, noon in Melbourne
+    plant = Plant(range_wh=10_000, discharge_w=5_000, charge_w=5_000, wear_e4=terms.wear_e4)
+    at_noon = appraise(plant, horizon(terms.sell, terms.buy, noon_ms))
+    at_six = appraise(plant, horizon(terms.sell, terms.buy, noon_ms + 6 * 3_600_000))
+    assert at_noon.opportunity_e4(10_000, 1_000) < 50_000  # bought back at 3.3 c before the evening
+    assert at_six.opportunity_e4(10_000, 1_000) == 130_000  # 18 c less the wear of the sale that is given up

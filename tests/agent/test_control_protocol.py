@@ -142,7 +142,7 @@ def test_the_document_names_every_request_event_and_key() -> None:
     words += [protocol.MALFORMED, protocol.UNKNOWN, protocol.REFUSED, protocol.FAILED]
     for kind in (
         *(protocol.Snapshot, protocol.BatterySnapshot, protocol.LotSnapshot, protocol.StandingSnapshot),
-        *(protocol.DeliverySnapshot, protocol.AlarmSnapshot),
+        *(protocol.DeliverySnapshot, protocol.AlarmSnapshot, protocol.PriceSnapshot),
     ):
         words += get_type_hints(kind)
     summary = Metrics().summary()

@@ -40,6 +40,7 @@ HOME: BatterySnapshot = {
     "sellable_wh": 5_000,
     "committed_wh": 1_000,
     "reserve_e4": 250_000,
+    "price": None,
     "peers": 4,
     "lot": {
         "lot_id": 12,

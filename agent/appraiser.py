@@ -1,0 +1,248 @@
+"""A battery's dynamic reserve at work: keeps the table of what energy is worth, and learns the mark-up from its lots.
+
+The work is done beside the event loop every half hour, when a forecast's file changes, when the battery turns out to
+be another than was thought, and after some lots; what the seller reads is always ready: a look into the table at the
+energy that is still for sale, so that every lot sold makes the next one as dear as the energy that is left. While a
+forecast fails the last table holds for `keep_ms`, then the owner's fallback; the floor holds always.
+
+State it owns: the table, the mark-up, the history of own sales, and what the open lot has taught so far.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from agent.appraisal import Appraised, Asked, files_of, work
+from agent.lot_lesson import LotLesson
+from agent.pricing import SLOT_MS, Markup, Parts, Plant, SalesHistory, parts_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from agent.control_protocol import PriceSnapshot
+    from agent.journal_executor import JournalExecutor
+    from agent.pricing import DynamicTerms, LotSeen
+    from etp.auction import Bid, LotClosed
+
+LOOK_EVERY_S: Final = 60.0
+"""How often a file is looked at, and how soon a time of day that was set is noticed."""
+_RETHINK_LOTS: Final = 20
+"""After so many lots the mark-up is chosen again; between two choices it stands."""
+_LATEST: Final = 2 * SLOT_MS
+"""A table older than this is not from the half hour it is read in: it is one that was kept."""
+
+
+class ForSale(NamedTuple):
+    """The battery as a reserve sees it, energies delivered: for sale now and when full, power out, and a lot."""
+
+    energy_wh: int
+    full_wh: int
+    power_w: int
+    lot_wh: int
+    efficiency_permille: int
+
+
+class AppraiserPorts(NamedTuple):
+    """What an appraiser needs from the battery it prices.
+
+    `for_sale` is None while the battery has not told its ratings; `reached` is the number of buyers who are told of a
+    lot; `learned` writes a lot down; `changed` presents a new reserve; `told` is for logs, metrics and alarms.
+    """
+
+    for_sale: Callable[[], ForSale | None]
+    reached: Callable[[], int]
+    learned: Callable[[LotSeen], None]
+    changed: Callable[[], None]
+    told: Callable[[Parts, str], None]
+    wall_ms: Callable[[], int]
+
+
+class Appraiser:
+    """Implements `pricing.Reserve` for one battery; `run` does the work."""
+
+    def __init__(
+        self, terms: DynamicTerms, *, ports: AppraiserPorts, executor: JournalExecutor, rule: str, price_cap_e4: int
+    ) -> None:
+        self.terms = terms
+        self._ports = ports
+        self._executor = executor
+        self._learns = rule != "sealed_first"  # what is bid there is less than what it is worth
+        self._cap_e4 = price_cap_e4
+        self._markup = self._chosen = Markup(terms.markup_max_e4)
+        self._sales = SalesHistory()
+        self._last: Appraised | None = None
+        self._good: Appraised | None = None
+        self._due = asyncio.Event()
+        self._lesson: LotLesson | None = None
+        self._waits_since: int | None = None
+        """The half hour in which the open lot began to wait for its first bid; None = none waits."""
+
+    def restore(self, markup: Markup | None, sales: SalesHistory) -> None:
+        """Go on from what an earlier start has learned; under another cap the mark-up is learned anew."""
+        if markup is not None and markup.cap_e4 == self.terms.markup_max_e4:
+            self._markup = markup
+        self._sales = sales
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether nothing has been worked out yet: then nothing must be sold."""
+        return self._last is None
+
+    def reserve_e4(self, soc_permille: int | None, wall_ms: int) -> int:  # noqa: ARG002 - the energy for sale says more
+        """Return the reserve that holds now."""
+        return self.parts(wall_ms).reserve_e4
+
+    def parts(self, wall_ms: int) -> Parts:
+        """Return the reserve that holds now, and what it is made of."""
+        for_sale = self._ports.for_sale()
+        good = self._good
+        if self._last is None or (for_sale is not None and self._plant(for_sale) != self._last.asked.plant):
+            self._due.set()
+        if good is None or good.table is None or self._age_ms(good, wall_ms) > self._kept_ms():
+            return parts_of(self.terms, None, self._chosen, "fallback")
+        if for_sale is None:
+            opportunity_e4 = good.table.dearest_e4()
+        else:
+            stored_wh = for_sale.energy_wh * 1_000 // for_sale.efficiency_permille
+            opportunity_e4 = good.table.opportunity_e4(stored_wh, for_sale.lot_wh)
+        is_new = good is self._last and self._age_ms(good, wall_ms) <= _LATEST
+        return parts_of(self.terms, opportunity_e4, self._chosen, "forecast" if is_new else "kept")
+
+    def _kept_ms(self) -> int:
+        """Return how old a table may be; while forecasts speak, it is renewed before that on any machine that runs."""
+        return max(self.terms.keep_ms, _LATEST) if self._good is self._last else self.terms.keep_ms
+
+    @staticmethod
+    def _age_ms(good: Appraised, wall_ms: int) -> int:
+        return max(0, wall_ms - good.asked.now_ms)
+
+    def snapshot(self) -> PriceSnapshot:
+        """Return the reserve with its parts, for the control socket."""
+        wall_ms = self._ports.wall_ms()
+        parts = self.parts(wall_ms)
+        return {
+            "reserve_e4": parts.reserve_e4,
+            "floor_e4": parts.floor_e4,
+            "cost_e4": parts.cost_e4,
+            "opportunity_e4": parts.opportunity_e4,
+            "wear_e4": parts.wear_e4,
+            "markup_e4": parts.markup_e4,
+            "basis": parts.basis,
+            "wear_basis": self.terms.wear_basis,
+            "lots_learned": self._markup.lots,
+            "forecast_age_ms": None if self._good is None else self._age_ms(self._good, wall_ms),
+            "forecast_half_hours": 0 if self._good is None else self._good.slots,
+            "trouble": "" if self._last is None else self._last.trouble,
+        }
+
+    # what lots and sales teach
+
+    def heed(self, bids: Sequence[Bid], reserve_e4: Callable[[], int]) -> None:
+        """Bids of one wake-up reached the auction, whose open lot has this reserve."""
+        if not self._learns:
+            return
+        lesson = self._lesson
+        if lesson is None or not lesson.has_bids:
+            parts = self.parts(self._ports.wall_ms())
+            lesson = self._lesson = LotLesson(parts._replace(reserve_e4=reserve_e4()), self._cap_e4)
+            if parts.basis == "fallback":
+                return  # nobody knows what the energy costs: the lesson stays empty
+        lesson.heed(bids)
+
+    def lot_over(self, closed: LotClosed) -> None:
+        """A lot is over: learn from it when it was bid for and not taken back."""
+        lesson, self._lesson, self._waits_since = self._lesson, None, None
+        if lesson is not None and lesson.has_bids and closed.sold_wh:
+            self._learn(lesson.seen(max(self._ports.reached(), closed.distinct_bidders)))
+
+    def lot_waits(self, wall_ms: int) -> None:
+        """A lot is open: each half hour that it waits without a bid counts as a lot that nobody wanted."""
+        slot = wall_ms // SLOT_MS
+        if self._waits_since is None or (self._lesson is not None and self._lesson.has_bids):
+            self._waits_since = slot
+        elif slot > self._waits_since:
+            self._waits_since = slot
+            parts = self.parts(wall_ms)
+            if self._learns and parts.basis != "fallback":
+                self._learn(LotLesson(parts, self._cap_e4).seen(self._ports.reached()))
+
+    def sold(self, price_e4: int) -> None:
+        """A trade exists."""
+        self._sales = self._sales.with_sale(self._ports.wall_ms(), price_e4)
+
+    def _learn(self, seen: LotSeen) -> None:
+        if not self.terms.markup_max_e4 or not seen.reached:
+            return
+        self._ports.learned(seen)
+        self._markup = self._markup.learn(seen)
+        if self._markup.lots % _RETHINK_LOTS == 0:
+            self._due.set()
+
+    # the work
+
+    async def run(self) -> None:
+        """Appraise whenever it is due."""
+        while True:
+            wall_ms = self._ports.wall_ms()
+            asked = self._asked(wall_ms)
+            if asked is not None:
+                self._due.clear()
+                appraised = await self._work(asked)
+                if appraised is not None:
+                    self._take(appraised)
+            try:
+                async with asyncio.timeout(min(LOOK_EVERY_S, (SLOT_MS - wall_ms % SLOT_MS) / 1_000)):
+                    await self._due.wait()
+            except TimeoutError:
+                continue
+            if self._ports.for_sale() is None:
+                self._due.clear()  # it comes again with the battery's next word
+
+    def _asked(self, wall_ms: int) -> Asked | None:
+        """Return what is to be worked out now, None when nothing can have changed."""
+        for_sale = self._ports.for_sale()
+        if for_sale is None:
+            return None
+        known = None
+        last = self._last
+        if last is not None and not self._due.is_set() and last.asked.now_ms // SLOT_MS == wall_ms // SLOT_MS:
+            if not files_of(self.terms):
+                return None
+            known = last.signatures
+        return Asked(self.terms, self._plant(for_sale), self._markup, self._sales, wall_ms, known)
+
+    def _plant(self, for_sale: ForSale) -> Plant:
+        terms = self.terms
+        return Plant(
+            range_wh=max(1, for_sale.full_wh * 1_000 // for_sale.efficiency_permille),
+            discharge_w=for_sale.power_w,
+            charge_w=0 if terms.buy is None else for_sale.power_w if terms.charge_w is None else terms.charge_w,
+            discharge_permille=for_sale.efficiency_permille,
+            charge_permille=terms.charge_permille,
+            wear_e4=terms.wear_e4,
+        )
+
+    async def _work(self, asked: Asked) -> Appraised | None:
+        found: list[Appraised | None] = []
+        over = asyncio.get_running_loop().create_future()
+
+        def done(error: BaseException | None) -> None:
+            if over.cancelled():
+                return
+            if error is None:
+                over.set_result(None)
+            else:
+                over.set_exception(error)
+
+        self._executor.submit(lambda: found.append(work(asked)), done)
+        await over
+        return found[0]
+
+    def _take(self, appraised: Appraised) -> None:
+        self._last = appraised
+        self._chosen = appraised.asked.markup
+        if appraised.table is not None:
+            self._good = appraised
+        self._ports.told(self.parts(self._ports.wall_ms()), appraised.trouble)
+        self._ports.changed()

@@ -1,0 +1,50 @@
+"""What one lot teaches: the highest bids of its two highest bidders, from the bids as they come. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agent.pricing import LotSeen
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from agent.pricing import Parts
+    from etp.auction import Bid
+
+
+class LotLesson:
+    """The lesson of one lot, from its first admissible bid on: then its terms are frozen, and so is its cost."""
+
+    def __init__(self, parts: Parts, price_cap_e4: int) -> None:
+        """`parts` is how the lot was priced; a bid above `price_cap_e4` is a mistake, not a value."""
+        self._cost_e4 = parts.cost_e4
+        self._reserve_e4 = parts.reserve_e4
+        self._cap_e4 = price_cap_e4
+        self._best = ("", 0)
+        self._second_e4 = parts.reserve_e4 - 1
+
+    @property
+    def has_bids(self) -> bool:
+        """Whether a bid reached the reserve."""
+        return bool(self._best[0])
+
+    def heed(self, bids: Sequence[Bid]) -> None:
+        """Take bids into account, admissible or not."""
+        for peer, _, price_e4, _, _ in bids:
+            if not self._second_e4 < price_e4 <= self._cap_e4:
+                continue
+            best_peer, best_e4 = self._best
+            if peer == best_peer:
+                self._best = (peer, max(price_e4, best_e4))
+            elif price_e4 > best_e4:
+                self._second_e4 = max(self._second_e4, best_e4)
+                self._best = (peer, price_e4)
+            else:
+                self._second_e4 = price_e4
+
+    def seen(self, reached: int) -> LotSeen:
+        """Return what was seen when so many buyers had been told of the lot."""
+        best_e4 = self._best[1] if self.has_bids else None
+        second_e4 = self._second_e4 if self._second_e4 >= self._reserve_e4 else None
+        return LotSeen(self._cost_e4, self._reserve_e4, reached, best_e4, second_e4)
