@@ -1,8 +1,8 @@
 """A buyer in one lot of an open book: what it has heard, and what it says next.
 
 It keeps to what an aggregator does (ETP section 6, rule 2): one bid is unanswered at a time; while it is, a further one
-goes out only when a push shows that it no longer stands and that the price to beat is above it. The claims of bids
-without an answer count against need and budget, so that nothing is bought twice.
+goes out only when a push shows that it no longer stands and that the price to beat is above it. Bids without an answer
+are one wish, because a lot takes one standing bid of a buyer: the next one need not wait for the answer to the last.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from aggregator.strategies import NEW_MIND, Draws, LotView, Mind, Outcome, Strategy
 from etp.messages import ReasonCode
 from etp.units import PRICE_TICK_E4
+from market.setting import affordable_e4
 
 if TYPE_CHECKING:
     from market.setting import Buyer
@@ -54,20 +55,20 @@ class Bidder:
     """One buyer in one lot. What it hears returns a bid to send, or None."""
 
     __slots__ = (
-        "_buyer", "_count", "_draws", "_floor_e4", "_lost_e4", "_n", "_need_wh", "_open", "_overtaken", "_purse",
+        "_beat_e4", "_count", "_draws", "_floor_e4", "_lost_e4", "_n", "_need_wh", "_open", "_overtaken", "_purse",
         "_quote", "_strategy", "_value_e4", "mind",
     )  # fmt: skip
 
     def __init__(self, buyer: Buyer, strategy: Strategy, *, n: int, draws: Draws, mind: Mind = NEW_MIND) -> None:
         self.mind = mind
-        self._buyer = buyer
         self._strategy = strategy
         self._n = n
         self._draws = draws
-        self._value_e4 = max(0, buyer.value_e4)
+        self._value_e4 = buyer.value_e4
         self._need_wh = buyer.need_wh
         self._purse = buyer.budget
         self._quote: Quote | None = None
+        self._beat_e4 = 0
         self._floor_e4: int | None = None
         self._lost_e4 = 0
         self._open: Placed | None = None
@@ -87,20 +88,17 @@ class Bidder:
         """Give up a bid that has had no answer for too long, and look at the lot again."""
         if self._open is None or self._open.bid_id != bid_id:
             self._overtaken.pop(bid_id, None)
-            return None
-        self._open = None
-        return self._decide()
-
-    @property
-    def wanted_wh(self) -> int:
-        """What it would still buy: its need less what its unanswered bids may bring."""
-        claimed = sum(bid.wh for bid in self._overtaken.values()) + (self._open.wh if self._open else 0)
-        return max(0, self._need_wh - claimed)
+        else:
+            self._open = None
+        return self._decide() if self._open is None else None
 
     def _quoted(self, quote: Quote) -> Placed | None:
         self._quote = quote
-        if self._floor_e4 is None or quote.beat_e4 < self._floor_e4:
-            self._floor_e4 = quote.beat_e4
+        floor_e4 = quote.beat_e4 if self._floor_e4 is None else self._floor_e4
+        if quote.beat_e4 <= floor_e4 < self._beat_e4 and not quote.own_e4:
+            self._lost_e4 = 0
+        self._floor_e4 = min(floor_e4, quote.beat_e4)
+        self._beat_e4 = quote.beat_e4
         waiting = self._open
         if waiting is not None:
             if quote.own_e4 or quote.beat_e4 <= waiting.price_e4:
@@ -114,15 +112,18 @@ class Bidder:
         if answered is None:
             return None
         bid, was_open = answered
-        if told.code == ReasonCode.OUTBID:
-            self._lost_e4 = max(self._lost_e4, bid.price_e4)
+        is_outbid = told.code == ReasonCode.OUTBID
+        if is_outbid:
             outcome = Outcome(False, bid.price_e4, bid.beat_e4, self._value_e4)
             self.mind = self._strategy.learn(self.mind, outcome, self._draws)
-        if was_open and told.code not in {ReasonCode.OUTBID, ReasonCode.PRICE_TOO_LOW}:
+        quote = self._quote
+        if was_open and is_outbid:
+            self._lost_e4 = max(self._lost_e4, bid.price_e4)
+            if quote is not None:
+                self._beat_e4 = max(told.beat_e4, bid.price_e4 + PRICE_TICK_E4)
+                self._quote = quote._replace(beat_e4=self._beat_e4, own_e4=0)
+        elif was_open and (quote is None or quote.left_wh >= bid.wh):
             self._quote = None
-        elif was_open and self._quote is not None:
-            beat_e4 = max(told.beat_e4, bid.price_e4 + PRICE_TICK_E4)
-            self._quote = self._quote._replace(beat_e4=beat_e4, own_e4=0)
         return self._decide() if self._open is None else None
 
     def _won(self, told: Won) -> None:
@@ -148,24 +149,19 @@ class Bidder:
 
     def _decide(self) -> Placed | None:
         quote = self._quote
-        if quote is None or quote.own_e4 or quote.left_wh <= 0:
+        if quote is None or quote.own_e4:
             return None
-        want_wh = min(self.wanted_wh, quote.left_wh)
-        ceiling_e4 = self._ceiling_e4(want_wh)
-        if want_wh <= 0 or ceiling_e4 < quote.beat_e4:
+        want_wh = min(self._need_wh, quote.left_wh)
+        if want_wh <= 0:
+            return None
+        most_e4 = affordable_e4(self._purse, want_wh)
+        if min(most_e4, self._value_e4) < quote.beat_e4:
             return None
         floor_e4 = quote.beat_e4 if self._floor_e4 is None else self._floor_e4
-        view = LotView(quote.beat_e4, floor_e4, want_wh, ceiling_e4, 0, 0, self._lost_e4, self._n)
+        view = LotView(quote.beat_e4, floor_e4, want_wh, self._value_e4, 0, 0, self._lost_e4, self._n)
         decision, self.mind = self._strategy.decide(view, self.mind, 0, self._draws)
         if decision.price_e4 is None:
             return None
         self._count += 1
-        self._open = Placed(self._count, decision.price_e4, want_wh, quote.beat_e4)
+        self._open = Placed(self._count, min(decision.price_e4, most_e4), want_wh, quote.beat_e4)
         return self._open
-
-    def _ceiling_e4(self, want_wh: int) -> int:
-        """Return the most that value and budget allow for a quantity."""
-        if self._purse is None or want_wh <= 0:
-            return self._value_e4
-        committed = sum(bid.price_e4 * bid.wh for bid in self._overtaken.values())
-        return min(self._value_e4, (self._purse - committed) // want_wh)

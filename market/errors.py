@@ -7,6 +7,8 @@ MarketError
 
 from __future__ import annotations
 
+from reprlib import repr as short_repr
+
 
 class MarketError(Exception):
     """Anything of this room's making."""
@@ -23,6 +25,11 @@ class StudyError(MarketError):
     def within(self, outer: str) -> StudyError:
         """Return the same fault seen from outside: its key below `outer`."""
         return StudyError(f"{outer}.{self.key}", self.reason)
+
+
+def shown(value: object) -> str:
+    """Return a value of somebody else's as a message can hold it: on one line, and not for pages."""
+    return short_repr(value)
 
 
 class DataError(MarketError):

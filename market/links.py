@@ -38,11 +38,18 @@ class Way:
 
     def arrival_ms(self, sent_ms: float) -> float | None:
         """Return when a message sent now arrives, None when it never does."""
+        return self._arrival_ms(sent_ms, self._drop)
+
+    def sure_arrival_ms(self, sent_ms: float) -> float:
+        """Return when a message arrives that is never dropped."""
+        return self._arrival_ms(sent_ms, 0.0) or 0.0
+
+    def _arrival_ms(self, sent_ms: float, drop: float) -> float | None:
         if not self._drop and not self._loss:
             return sent_ms + self._latency_ms
         number = self._count
         self._count += 1
-        if self._drop and uniform(self._seed, self._lot, self._buyer, f"drop-{self._name}", number) < self._drop:
+        if drop and uniform(self._seed, self._lot, self._buyer, f"drop-{self._name}", number) < drop:
             return None
         self._last_ms = max(self._last_ms, sent_ms + self._latency_ms + self._stall_ms(number))
         return self._last_ms

@@ -7,7 +7,7 @@ own: the same arguments give the same outcome in every process.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from aggregator.strategies import NEW_MIND, Mind
 from etp.auction import best_subset
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Buyer", "Outcome", "Setting", "Sold", "equilibrium_bid", "play", "play_lot", "winners"]
 
-BIDS_MAX = 10_000
+BIDS_MAX: Final = 10_000
+WEIGHED_MAX: Final = 5_000_000
+"""Bids times steps of the lot: what the winner determination keeps in memory."""
 
 
 def play(setting: Setting, buyers: Sequence[Buyer], *, seed: int, values: Mapping[str, Any] | None = None) -> Outcome:
@@ -40,7 +42,7 @@ def play(setting: Setting, buyers: Sequence[Buyer], *, seed: int, values: Mappin
             try:
                 known[buyer.strategy] = strategy_of(buyer.strategy, setting, len(buyers), values)
             except StudyError as error:
-                raise error.within(f"buyers[{index}]") from error
+                raise (error.within(f"buyers[{index}]") if error.key == "strategy" else error) from error
     strategies = [known[buyer.strategy] for buyer in buyers]
     return play_lot(setting, buyers, strategies, [NEW_MIND] * len(buyers), seed=seed, lot=0)[0]
 
@@ -75,6 +77,8 @@ def winners(
     whole("keep_e4", keep_e4, least=0, most=max(reserve_e4, PRICE_TICK_E4), step=PRICE_TICK_E4)
     if len(bids) > BIDS_MAX:
         raise StudyError("bids", f"{len(bids)} bids; at most {BIDS_MAX} can be weighed")
+    if len(bids) * (lot_wh // ENERGY_STEP_WH) > WEIGHED_MAX:
+        raise StudyError("bids", f"{len(bids)} bids for {lot_wh} Wh; bids x 0.1 kWh may be at most {WEIGHED_MAX}")
     items: list[tuple[int, int]] = []
     places: list[int] = []
     for index, (price_e4, wh) in enumerate(bids):

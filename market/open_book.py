@@ -16,6 +16,7 @@ from etp.auction import (
     Bid,
     Bids,
     BookChanged,
+    Effect,
     Event,
     Lot,
     LotClosed,
@@ -33,14 +34,14 @@ from etp.auction import (
 from market.bidder import Bidder, Placed, Quote, Refused, Won
 from market.draws import lot_seed, stream
 from market.links import ways
-from market.setting import NAMES, Buyer, Outcome, Setting, Sold
+from market.setting import LOT_MAX_WH, NAMES, PRICE_MAX_E4, Buyer, Outcome, Setting, Sold
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from aggregator.strategies import Mind, Strategy
+    from aggregator.strategies import Draws, Mind, Strategy
 
-_HEARD, _BID, _PUSH, _GIVE_UP = range(4)
+_HEARD, _BID, _PUSH, _GIVE_UP, _OTHER = range(5)
 _PUSH_GAP_MS: Final = 20
 _GIVE_UP_MS: Final = 5_000
 """A buyer waits so long for an answer (`aggregator.bids`)."""
@@ -60,10 +61,11 @@ class OpenBook:
         lot: int,
     ) -> None:
         self._setting = setting
+        self._buyers = buyers
         self._auction = new_auction(setting.rule, setting.terms)
         self._names = NAMES[: len(buyers)]
         self._bidders = [
-            Bidder(buyer, strategy, n=len(buyers), draws=stream(seed, lot, index), mind=mind)
+            self.seat(index, buyer, strategy, n=len(buyers), draws=stream(seed, lot, index), mind=mind)
             for index, (buyer, strategy, mind) in enumerate(zip(buyers, strategies, minds, strict=True))
         ]
         both = [ways(setting, buyer, seed=seed, lot=lot, index=index) for index, buyer in enumerate(buyers)]
@@ -90,7 +92,7 @@ class OpenBook:
         """Return how the lot went."""
         self._step(Open(self._lot))
         heap = self._heap
-        while self._auction.lot is not None:
+        while self.goes_on():
             due_ms = next_deadline(self._auction)
             if due_ms is not None and (not heap or due_ms <= heap[0][0]):
                 self._now_ms = due_ms
@@ -107,9 +109,32 @@ class OpenBook:
                 self._now_ms = int(time_ms)
                 if kind == _BID:
                     self._take(buyer, told, time_ms)
-                else:
+                elif kind == _PUSH:
                     self._push(buyer)
+                else:
+                    told()
         return self._outcome()
+
+    def seat(self, index: int, buyer: Buyer, strategy: Strategy, *, n: int, draws: Draws, mind: Mind) -> Bidder:  # noqa: ARG002 - for those who override it
+        """Return how a buyer behaves."""
+        return Bidder(buyer, strategy, n=n, draws=draws, mind=mind)
+
+    def at(self, time_ms: float, act: Callable[[], None]) -> None:
+        """Do something at a time of the lot."""
+        self._later(time_ms, _OTHER, 0, act)
+
+    def sold(self, award: Award) -> None:
+        """Note an award, and tell its buyer."""
+        buyer = int(award.peer)
+        self._awards.append(Sold(buyer, award.energy_wh, award.price_e4, self._now_ms))
+        self._tell(buyer, Won(award.bid_id, award.price_e4, award.energy_wh))
+
+    def other(self, effect: Effect) -> None:
+        """Take in what an honest lot never says."""
+
+    def goes_on(self) -> bool:
+        """Whether anything more can happen."""
+        return self._auction.lot is not None
 
     @property
     def minds(self) -> list[Mind]:
@@ -123,7 +148,7 @@ class OpenBook:
         arrival_ms = self._up[buyer].arrival_ms(now_ms)
         if arrival_ms is not None:
             self._later(ceil(arrival_ms), _BID, buyer, placed)
-        if self._setting.drop:
+        else:
             self._later(now_ms + _GIVE_UP_MS, _GIVE_UP, buyer, placed.bid_id)
 
     def _take(self, buyer: int, placed: Placed, time_ms: float) -> None:
@@ -155,11 +180,11 @@ class OpenBook:
             elif kind is BookChanged:
                 self._announce()
             elif isinstance(effect, Award):
-                buyer = int(effect.peer)
-                self._awards.append(Sold(buyer, effect.energy_wh, effect.price_e4, self._now_ms))
-                self._tell(buyer, Won(effect.bid_id, effect.price_e4, effect.energy_wh))
+                self.sold(effect)
             elif isinstance(effect, LotClosed):
                 self._closed = effect
+            else:
+                self.other(effect)
 
     def _announce(self) -> None:
         for buyer, waits in enumerate(self._to_push):
@@ -168,20 +193,37 @@ class OpenBook:
                 self._later(max(self._now_ms, self._pushed_ms[buyer] + _PUSH_GAP_MS), _PUSH, buyer, None)
 
     def _tell(self, buyer: int, told: Quote | Refused | Won) -> None:
-        arrival_ms = self._down[buyer].arrival_ms(self._now_ms)
+        way, now_ms = self._down[buyer], self._now_ms
+        arrival_ms = way.sure_arrival_ms(now_ms) if isinstance(told, Won) else way.arrival_ms(now_ms)
         if arrival_ms is not None:
             self._later(arrival_ms, _HEARD, buyer, told)
+        elif isinstance(told, Refused):
+            self._later(now_ms + _GIVE_UP_MS, _GIVE_UP, buyer, told.bid_id)
 
     def _later(self, time_ms: float, kind: int, buyer: int, told: Any) -> None:
         self._sequence += 1
         heappush(self._heap, (time_ms, kind, self._sequence, buyer, told))
 
+    def _confirmed(self) -> tuple[Sold, ...]:
+        """Return the awards that their buyers confirm: two of one buyer may be more than it needs or can pay."""
+        need_wh = [buyer.need_wh for buyer in self._buyers]
+        purse = [PRICE_MAX_E4 * LOT_MAX_WH if buyer.budget is None else buyer.budget for buyer in self._buyers]
+        confirmed: list[Sold] = []
+        for sold in self._awards:
+            cost = sold.price_e4 * sold.wh
+            if sold.wh <= need_wh[sold.buyer] and cost <= purse[sold.buyer]:
+                need_wh[sold.buyer] -= sold.wh
+                purse[sold.buyer] -= cost
+                confirmed.append(sold)
+        return tuple(confirmed)
+
     def _outcome(self) -> Outcome:
         facts = stats(self._auction) or self._closed
         assert facts is not None  # noqa: S101 - a lot is open or closed
+        awards = self._confirmed()
         return Outcome(
-            awards=tuple(self._awards),
-            revenue=sum(sold.price_e4 * sold.wh for sold in self._awards),
+            awards=awards,
+            revenue=sum(sold.price_e4 * sold.wh for sold in awards),
             bids=self._bids,
             improvements=facts.improvements,
             distinct_bidders=facts.distinct_bidders,

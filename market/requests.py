@@ -15,7 +15,7 @@ import json
 from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from market.errors import StudyError
+from market.errors import StudyError, shown
 from market.mechanism import play, winners
 from market.sampling import sample
 from market.setting import Buyer, Setting, buyers_fit, whole
@@ -33,12 +33,15 @@ LINE_MAX: Final = 1 << 26
 """Characters in one request; a table of a million rows fits."""
 
 
+_KEY_MAX: Final = 60
+
+
 def answer(line: str, progress: Progress | None = None) -> str:
     """Return the answer to one request, both as JSON without a line break. Raises StudyError naming the key."""
     request = _object(_read(line), "request")
     op = request.pop("op", None)
     if not isinstance(op, str) or op not in _OPS:
-        raise StudyError("op", f"{op!r} is not one of {', '.join(_OPS)}")
+        raise StudyError("op", f"{shown(op)} is not one of {', '.join(_OPS)}")
     return json.dumps(_OPS[op](request, progress), separators=(",", ":"))
 
 
@@ -52,10 +55,11 @@ def _read(line: str) -> Any:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) != len(pairs):
-        twice = next(key for key, _ in pairs if sum(key == other for other, _ in pairs) > 1)
-        raise StudyError(twice, "is there twice")
+    made: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in made:
+            raise StudyError(_named(key), "is there twice")
+        made[key] = value
     return made
 
 
@@ -122,11 +126,16 @@ def _keys(request: dict[str, Any], needed: str, **optional: Any) -> dict[str, An
     wanted = needed.split()
     for key in request:
         if key not in wanted and key not in optional:
-            raise StudyError(key, f"unknown; {', '.join([*wanted, *optional])} are known")
+            raise StudyError(_named(key), f"unknown; {', '.join(dict.fromkeys([*wanted, *optional]))} are known")
     for key in wanted:
         if key not in request:
             raise StudyError(key, "is missing")
     return optional | request
+
+
+def _named(key: str) -> str:
+    """Return a key that is not ours as a message can hold it: on one line, and not for pages."""
+    return key if key.isprintable() and len(key) <= _KEY_MAX else shown(key)
 
 
 def _made(kind: type[Made], value: Any, key: str) -> Made:

@@ -14,7 +14,7 @@ from aggregator.strategies import Outcome as Lesson
 from etp.auction import Award, Bid, Bids, Lot, LotClosed, Open, Tick, new_auction, next_deadline, stats, step
 from market.draws import lot_seed, stream
 from market.links import ways
-from market.setting import NAMES, Outcome, Setting, Sold
+from market.setting import NAMES, Outcome, Setting, Sold, affordable_e4
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,21 +35,27 @@ def play_sealed(
     """Return how the lot goes, and what the buyers have learned from it."""
     read: dict[int, list[Bid]] = {}
     after = list(minds)
-    placed: dict[int, Bid] = {}
+    placed: dict[int, tuple[int, Bid]] = {}
+    draws = [stream(seed, lot, index) for index in range(len(buyers))]
     for index, (buyer, strategy) in enumerate(zip(buyers, strategies, strict=True)):
         want_wh = min(buyer.need_wh, setting.lot_wh)
-        ceiling_e4 = ceiling_of(buyer, want_wh)
-        view = LotView(setting.reserve_e4, setting.reserve_e4, want_wh, ceiling_e4, 0, bidders=len(buyers), sealed=True)
-        decision, after[index] = strategy.decide(view, minds[index], 0, stream(seed, lot, index))
+        most_e4 = affordable_e4(buyer.budget, want_wh)
+        if most_e4 < setting.reserve_e4:
+            continue
+        value_e4, reserve_e4 = buyer.value_e4, setting.reserve_e4
+        view = LotView(reserve_e4, reserve_e4, want_wh, value_e4, 0, bidders=len(buyers), sealed=True)
+        decision, after[index] = strategy.decide(view, minds[index], 0, draws[index])
         at_ms = _read_ms(setting, buyer, seed=seed, lot=lot, index=index)
         if decision.price_e4 is not None and at_ms is not None:
-            placed[index] = Bid(NAMES[index], 1, decision.price_e4, want_wh)
-            read.setdefault(at_ms, []).append(placed[index])
+            bid = Bid(NAMES[index], 1, min(decision.price_e4, most_e4), want_wh)
+            placed[index] = at_ms, bid
+            read.setdefault(at_ms, []).append(bid)
     outcome = clear(setting, sorted(read.items()), seed=lot_seed(seed, lot), lot=lot)
     paid = {sold.buyer: sold.price_e4 for sold in outcome.awards}
-    for index, bid in placed.items():
-        lesson = Lesson(index in paid, bid.price_e4, setting.reserve_e4, buyers[index].value_e4, paid.get(index, 0))
-        after[index] = strategies[index].learn(after[index], lesson, stream(seed, lot, index))
+    for index, (at_ms, bid) in placed.items():
+        if at_ms < outcome.ended_ms and bid.price_e4 <= setting.price_cap_e4:
+            lesson = Lesson(index in paid, bid.price_e4, setting.reserve_e4, buyers[index].value_e4, paid.get(index, 0))
+            after[index] = strategies[index].learn(after[index], lesson, draws[index])
     return outcome, after
 
 
@@ -89,14 +95,6 @@ def clear(setting: Setting, bids: Sequence[tuple[int, Sequence[Bid]]], *, seed: 
         facts.increment_e4,
         now_ms,
     )
-
-
-def ceiling_of(buyer: Buyer, want_wh: int) -> int:
-    """Return the most that value and budget allow for a quantity."""
-    value_e4 = max(0, buyer.value_e4)
-    if buyer.budget is None or want_wh <= 0:
-        return value_e4
-    return min(value_e4, buyer.budget // want_wh)
 
 
 def _read_ms(setting: Setting, buyer: Buyer, *, seed: int, lot: int, index: int) -> int | None:

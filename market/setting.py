@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from etp.auction import RULES, AuctionError, Terms
 from etp.units import ENERGY_STEP_WH, PRICE_TICK_E4
-from market.errors import StudyError
+from market.errors import StudyError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,8 +45,8 @@ class Setting:
 
     def __post_init__(self) -> None:
         """Refuse what no auction could be held under."""
-        if self.rule not in RULES:
-            raise StudyError("rule", f"{self.rule!r} is not one of {', '.join(RULES)}")
+        if not isinstance(self.rule, str) or self.rule not in RULES:
+            raise StudyError("rule", f"{shown(self.rule)} is not one of {', '.join(RULES)}")
         whole("lot_wh", self.lot_wh, least=ENERGY_STEP_WH, most=LOT_MAX_WH, step=ENERGY_STEP_WH)
         whole("price_cap_e4", self.price_cap_e4, least=0, most=PRICE_MAX_E4, step=PRICE_TICK_E4)
         whole("reserve_e4", self.reserve_e4, least=0, most=self.price_cap_e4, step=PRICE_TICK_E4)
@@ -139,12 +139,19 @@ def on_grid(price_e4: float) -> int:
     return int(price_e4 // PRICE_TICK_E4) * PRICE_TICK_E4
 
 
+def affordable_e4(money: int | None, wh: int) -> int:
+    """Return the highest price at which money pays for a quantity: any for None, none for no money."""
+    if money is None:
+        return PRICE_MAX_E4
+    return on_grid(money // wh) if money > 0 and wh > 0 else -PRICE_TICK_E4
+
+
 def whole(key: str, value: object, *, least: int, most: int, step: int = 1) -> int:
     """Return a whole number within its range and on its grid. Raises StudyError."""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise StudyError(key, f"must be a whole number, not {value!r}")
+        raise StudyError(key, f"must be a whole number, not {shown(value)}")
     if not least <= value <= most:
-        raise StudyError(key, f"{value} is outside {least} to {most}")
+        raise StudyError(key, f"{shown(value)} is outside {least} to {most}")
     if value % step:
         raise StudyError(key, f"{value} is off the grid: must be a multiple of {step}")
     return value
@@ -153,13 +160,13 @@ def whole(key: str, value: object, *, least: int, most: int, step: int = 1) -> i
 def share(key: str, value: object) -> None:
     """Refuse what is not a probability. Raises StudyError."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise StudyError(key, f"{value!r} is outside 0 to 1")
+        raise StudyError(key, f"{shown(value)} is outside 0 to 1")
 
 
 def way(key: str, value: object) -> None:
     """Refuse what is not a latency. Raises StudyError."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= WAY_MAX_MS:
-        raise StudyError(key, f"{value!r} is outside 0 to {WAY_MAX_MS} ms")
+        raise StudyError(key, f"{shown(value)} is outside 0 to {WAY_MAX_MS} ms")
 
 
 def buyers_fit(buyers: Sequence[Buyer]) -> None:

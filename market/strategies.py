@@ -2,7 +2,8 @@
 
 truthful, random, zip, ...   the aggregator's own (`aggregator.strategies`)
 equilibrium                  the aggregator's under an open book; under a sealed rule or the clock what theory says
-                             of that rule: b(v) of the declared distribution for the first price, else the value
+                             of that rule: b(v) of the declared distribution for the first price, else the value;
+                             alone, at most the reserve
 reserve                      never more than the reserve
 fraction:0.8                 at most that share of the value
 naive                        at most v (n-1)/n, the uniform first-price bid whatever the distribution
@@ -23,12 +24,13 @@ from aggregator.strategies import (
     Mind,
     Outcome,
     Strategy,
+    Why,
     declared,
     make_strategy,
     shaded,
 )
-from aggregator.strategies.types import at_most, held_back
-from market.errors import StudyError
+from aggregator.strategies.types import held_back
+from market.errors import StudyError, shown
 from market.setting import Setting, on_grid, whole
 
 if TYPE_CHECKING:
@@ -38,7 +40,11 @@ if TYPE_CHECKING:
 
 SEALED: Final = frozenset({"sealed_first", "sealed_second", "ascending_clock"})
 """The rules that take limits and clear once."""
+_PAYS_ANOTHERS_PRICE: Final = frozenset({"sealed_second", "ascending_clock"})
+"""Where the own limit does not set the price, and the value is therefore the limit."""
 _FRACTION: Final = "fraction:"
+_HAIR_E4: Final = 1e-6
+"""What a computed price may lie below a tick and still be meant to be on it."""
 _OWN: Final = ("equilibrium", "reserve", "naive")
 
 
@@ -51,7 +57,13 @@ class UpTo:
 
     def decide(self, view: LotView, mind: Mind, now_ms: int, draws: Draws) -> tuple[Decision, Mind]:  # noqa: ARG002
         """Return what to do about a lot now; the mind comes back as it was."""
-        return held_back(view) or at_most(view, self.limit(view.value_e4) or 0), mind
+        limit_e4 = self.limit(view.value_e4)
+        held = held_back(view)
+        if held is not None:
+            return held, mind
+        if limit_e4 is None or limit_e4 < view.beat_e4:
+            return Decision(None, Why.ABOVE_LIMIT, limit_e4 or 0), mind
+        return Decision(limit_e4 if view.sealed else view.beat_e4, Why.BID, limit_e4), mind
 
     def learn(self, mind: Mind, outcome: Outcome, draws: Draws) -> Mind:  # noqa: ARG002
         """Return the mind as it was."""
@@ -65,7 +77,7 @@ def strategy_of(name: str, setting: Setting, n: int, values: Mapping[str, Any] |
         return UpTo(name, limit)
     if name not in NAMES:
         allowed = ", ".join(dict.fromkeys([*NAMES, *_OWN, f"{_FRACTION}0.8"]))
-        raise StudyError("strategy", f"{name!r} is not one of {allowed}")
+        raise StudyError("strategy", f"{shown(name)} is not one of {allowed}")
     if name == "equilibrium":
         return make_strategy(name, {"bidders": n}, private=_declared_fields(values))
     return make_strategy(name)
@@ -77,17 +89,18 @@ def limit_of(name: str, setting: Setting, n: int, values: Mapping[str, Any] | No
     Raises StudyError for a share that is none, or when the first-price equilibrium lacks a distribution.
     """
     reserve_e4 = setting.reserve_e4
-    if name == "reserve":
+    pays_own_price = setting.rule not in _PAYS_ANOTHERS_PRICE
+    if name == "reserve" or (name == "equilibrium" and n == 1 and pays_own_price):
         return lambda value_e4: reserve_e4 if value_e4 >= reserve_e4 else None
     if name == "naive":
         return lambda value_e4: _from(reserve_e4, on_grid(value_e4 * (n - 1) / n))
     if name.startswith(_FRACTION):
         part = _part_of(name)
-        return lambda value_e4: _from(reserve_e4, on_grid(value_e4 * part))
-    if setting.rule in SEALED and name == "equilibrium" and setting.rule == "sealed_first":
-        return _remembered(distribution_of(values), n, reserve_e4)
-    if name == "truthful" or (setting.rule in SEALED and name == "equilibrium"):
+        return lambda value_e4: _from(reserve_e4, on_grid(value_e4 * part + _HAIR_E4))
+    if name == "truthful" or (name == "equilibrium" and not pays_own_price):
         return lambda value_e4: _from(reserve_e4, value_e4)
+    if name == "equilibrium" and setting.rule == "sealed_first":
+        return _remembered(distribution_of(values), n, reserve_e4)
     return None
 
 
@@ -118,7 +131,7 @@ def _remembered(distribution: Distribution, n: int, reserve_e4: int) -> Limit:
     def limit(value_e4: int) -> int | None:
         if value_e4 not in known:
             bid = shaded(value_e4, n, reserve_e4, distribution)
-            known[value_e4] = None if bid is None else on_grid(bid + 1e-6)
+            known[value_e4] = None if bid is None else on_grid(bid + _HAIR_E4)
         return known[value_e4]
 
     return limit
@@ -135,7 +148,7 @@ def _part_of(name: str) -> float:
     except ValueError:
         part = -1.0
     if not 0 < part <= 1:
-        raise StudyError("strategy", f"{name!r}: the share must be a number above 0 and at most 1")
+        raise StudyError("strategy", f"{shown(name)}: the share must be a number above 0 and at most 1")
     return part
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from market.draws import uniform
-from market.errors import StudyError
+from market.errors import StudyError, shown
 from market.setting import PRICE_MAX_E4, on_grid
 from market.strategies import distribution_of
 
@@ -60,7 +60,10 @@ def values_of(fields: object, n: int) -> Values:
         raise StudyError("values", "must be an object with a kind")
     if fields.get("kind") == "table" and "rows" in fields:
         return Rows(_rows_of(fields, n))
-    return Drawn(distribution_of(fields))
+    distribution = distribution_of(fields)
+    if max(abs(distribution.low_e4), abs(distribution.high_e4)) > PRICE_MAX_E4:
+        raise StudyError("values", f"reach beyond {PRICE_MAX_E4}, which is no price_e4")
+    return Drawn(distribution)
 
 
 def _rows_of(fields: Mapping[str, Any], n: int) -> list[list[int]]:
@@ -77,6 +80,6 @@ def _rows_of(fields: Mapping[str, Any], n: int) -> list[list[int]]:
             raise StudyError(key, f"must be a list of at least {n} values, one a buyer")
         for value in row:
             if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= PRICE_MAX_E4:
-                raise StudyError(key, f"{value!r} is no price_e4")
+                raise StudyError(key, f"{shown(value)} is no price_e4")
         made.append([on_grid(value) for value in row])
     return made

@@ -115,7 +115,7 @@ def test_a_kink_does_not_disturb_the_quadrature() -> None:
     values = Triangular(0, 1, 10)
     v, n = 10.0, 2
     # F = x^2/10 below 1, 1 - (10-x)^2/90 above: integral = 1/30 + (9 - (9^3)/270)
-    assert shaded(v, n, 0, values) == pytest.approx(v - (1 / 30 + 9 - 729 / 270), rel=1e-9)
+    assert shaded(v, n, 0, values) == pytest.approx(v - (1 / 30 + 9 - 729 / 270), rel=1e-8)
 
 
 def test_degenerate_distributions_are_steps() -> None:
