@@ -222,7 +222,7 @@ class Session:
             self._book.outbid(bid.price_e4, body.sale_price_e4, now_ms)
         elif reaction is Reaction.TOO_LOW:
             self._book.below_reserve(body.sale_price_e4, now_ms)
-        elif reaction is Reaction.MUTE:
+        elif reaction is Reaction.MUTE and not self._has_heard_less(body.termination_code, bid):
             self._mute()
             if body.termination_code == ReasonCode.NOT_ENOUGH_ENERGY:
                 self._too_small_wh, self._too_small_until_ms = bid.energy_wh, now_ms + HEARD_MS
@@ -333,6 +333,11 @@ class Session:
         if self._in_lot and self._bids.latest is None:
             self._buyer.lost_lot(self.who)
             self._in_lot = False
+
+    def _has_heard_less(self, code: int, bid: BidSent) -> bool:
+        """Whether a bid met a lot that others had bought from, and a push has already told what is left of it."""
+        offer = self._book.offer
+        return code == ReasonCode.NOT_ENOUGH_ENERGY and offer is not None and offer.lot_wh < bid.energy_wh
 
     def _is_too_small(self, want_wh: int, lot_wh: int, now_ms: int) -> bool:
         """Whether so little was refused a short while ago although the lot holds it: its power is below a step."""

@@ -163,6 +163,14 @@ def test_a_quantity_refused_as_too_small_is_not_bid_again_at_once() -> None:
     assert bench.wait(HEARD_MS).kinds() == [MessageType.BID]
 
 
+def test_what_is_left_after_anothers_award_is_bid_for_at_once() -> None:
+    bench = Bench()
+    bid = bench.bidding()
+    assert bench.hear(bench.push(lot_wh=2_000)).kinds() == []
+    again = bench.hear(bench.reject(bid, ReasonCode.NOT_ENOUGH_ENERGY, RESERVE)).only(MessageType.BID)
+    assert (again.energy_wh, again.bid_price_e4) == (2_000, RESERVE)
+
+
 def test_after_a_device_failure_it_waits_for_the_next_push() -> None:
     bench = Bench()
     bid = bench.bidding()
