@@ -97,7 +97,7 @@ class Appraiser:
         """Return the reserve that holds now, and what it is made of."""
         for_sale = self._ports.for_sale()
         good = self._good
-        if self._last is None or (for_sale is not None and self._plant(for_sale) != self._last.asked.plant):
+        if not self._is_of(wall_ms, for_sale):
             self._due.set()
         if good is None or good.table is None or self._age_ms(good, wall_ms) > self._kept_ms():
             return parts_of(self.terms, None, self._chosen, "fallback")
@@ -108,6 +108,12 @@ class Appraiser:
             opportunity_e4 = good.table.opportunity_e4(stored_wh, for_sale.lot_wh)
         is_new = good is self._last and self._age_ms(good, wall_ms) <= _LATEST
         return parts_of(self.terms, opportunity_e4, self._chosen, "forecast" if is_new else "kept")
+
+    def _is_of(self, wall_ms: int, for_sale: ForSale | None) -> bool:
+        """Whether the last appraisal is of this half hour and of this battery."""
+        if self._last is None or self._last.asked.now_ms // SLOT_MS != wall_ms // SLOT_MS:
+            return False
+        return for_sale is None or self._plant(for_sale) == self._last.asked.plant
 
     def _kept_ms(self) -> int:
         """Return how old a table may be; while forecasts speak, it is renewed before that on any machine that runs."""
@@ -142,30 +148,30 @@ class Appraiser:
         """Bids of one wake-up reached the auction, whose open lot has this reserve."""
         if not self._learns:
             return
-        lesson = self._lesson
-        if lesson is None or not lesson.has_bids:
+        if self._lesson is None:
+            asked_e4 = reserve_e4()
+            if all(bid.price_e4 < asked_e4 for bid in bids):
+                return
             parts = self.parts(self._ports.wall_ms())
-            lesson = self._lesson = LotLesson(parts._replace(reserve_e4=reserve_e4()), self._cap_e4)
-            if parts.basis == "fallback":
-                return  # nobody knows what the energy costs: the lesson stays empty
-        lesson.heed(bids)
+            self._lesson = LotLesson(parts._replace(reserve_e4=asked_e4), self._cap_e4)
+        self._lesson.heed(bids)
 
     def lot_over(self, closed: LotClosed) -> None:
         """A lot is over: learn from it when it was bid for and not taken back."""
         lesson, self._lesson, self._waits_since = self._lesson, None, None
-        if lesson is not None and lesson.has_bids and closed.sold_wh:
+        if lesson is not None and lesson.teaches and closed.sold_wh:
             self._learn(lesson.seen(max(self._ports.reached(), closed.distinct_bidders)))
 
     def lot_waits(self, wall_ms: int) -> None:
         """A lot is open: each half hour that it waits without a bid counts as a lot that nobody wanted."""
         slot = wall_ms // SLOT_MS
-        if self._waits_since is None or (self._lesson is not None and self._lesson.has_bids):
+        if self._waits_since is None or self._lesson is not None:
             self._waits_since = slot
         elif slot > self._waits_since:
             self._waits_since = slot
-            parts = self.parts(wall_ms)
-            if self._learns and parts.basis != "fallback":
-                self._learn(LotLesson(parts, self._cap_e4).seen(self._ports.reached()))
+            lesson = LotLesson(self.parts(wall_ms), self._cap_e4)
+            if self._learns and lesson.teaches:
+                self._learn(lesson.seen(self._ports.reached()))
 
     def sold(self, price_e4: int) -> None:
         """A trade exists."""

@@ -18,33 +18,29 @@ class LotLesson:
 
     def __init__(self, parts: Parts, price_cap_e4: int) -> None:
         """`parts` is how the lot was priced; a bid above `price_cap_e4` is a mistake, not a value."""
+        self.teaches = parts.basis != "fallback"
+        """Whether what the energy cost was known."""
         self._cost_e4 = parts.cost_e4
         self._reserve_e4 = parts.reserve_e4
         self._cap_e4 = price_cap_e4
-        self._best = ("", 0)
-        self._second_e4 = parts.reserve_e4 - 1
-
-    @property
-    def has_bids(self) -> bool:
-        """Whether a bid reached the reserve."""
-        return bool(self._best[0])
+        self._best: tuple[str, int] | None = None
+        self._second_e4: int | None = None
 
     def heed(self, bids: Sequence[Bid]) -> None:
         """Take bids into account, admissible or not."""
         for peer, _, price_e4, _, _ in bids:
-            if not self._second_e4 < price_e4 <= self._cap_e4:
+            least_e4 = self._reserve_e4 if self._second_e4 is None else self._second_e4
+            if not least_e4 <= price_e4 <= self._cap_e4:
                 continue
-            best_peer, best_e4 = self._best
-            if peer == best_peer:
-                self._best = (peer, max(price_e4, best_e4))
-            elif price_e4 > best_e4:
-                self._second_e4 = max(self._second_e4, best_e4)
+            if self._best is None or peer == self._best[0]:
+                self._best = (peer, price_e4 if self._best is None else max(price_e4, self._best[1]))
+            elif price_e4 > self._best[1]:
+                self._second_e4 = self._best[1]
                 self._best = (peer, price_e4)
             else:
                 self._second_e4 = price_e4
 
     def seen(self, reached: int) -> LotSeen:
         """Return what was seen when so many buyers had been told of the lot."""
-        best_e4 = self._best[1] if self.has_bids else None
-        second_e4 = self._second_e4 if self._second_e4 >= self._reserve_e4 else None
-        return LotSeen(self._cost_e4, self._reserve_e4, reached, best_e4, second_e4)
+        best_e4 = None if self._best is None else self._best[1]
+        return LotSeen(self._cost_e4, self._reserve_e4, reached, best_e4, self._second_e4)

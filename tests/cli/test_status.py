@@ -7,7 +7,7 @@ import json
 import re
 import signal
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from agent.control_protocol import AlarmSnapshot, BatterySnapshot, Snapshot
+    from agent.control_protocol import AlarmSnapshot, BatterySnapshot, PriceSnapshot, Snapshot
 
 HOME: BatterySnapshot = {
     "name": "home",
@@ -173,6 +173,51 @@ def test_nothing_left_to_offer_is_not_called_a_stop() -> None:
         assert f" {text}  " in snapshot_text(snapshot(idle)), reason
         assert f" {'delivering' if reason else 'selling, delivering'}  " in snapshot_text(snapshot(busy)), reason
         assert "stopped" not in snapshot_text(snapshot(idle, busy))
+
+
+PRICE: PriceSnapshot = {
+    "reserve_e4": 250_000,
+    "floor_e4": 80_000,
+    "cost_e4": 230_000,
+    "opportunity_e4": 180_000,
+    "wear_e4": 50_000,
+    "markup_e4": 20_000,
+    "basis": "forecast",
+    "wear_basis": "assumed",
+    "lots_learned": 431,
+    "forecast_age_ms": 720_000,
+    "forecast_half_hours": 95,
+    "trouble": "",
+}
+
+
+def priced(**parts: object) -> str:
+    battery = {**HOME, "price": {**PRICE, **parts}}
+    return snapshot_text(snapshot(cast("BatterySnapshot", battery)))
+
+
+def test_every_part_of_a_dynamic_reserve_is_explained() -> None:
+    text = priced()
+    assert "home: reserve 25.00 c = cost 23.00 c (floor 8.00 c) + mark-up 2.00 c (learned from 431 lots)\n" in text
+    assert "cost = opportunity 18.00 c + wear 5.00 c (assumed); worked out 12 min ago over 47.5 h of prices\n" in text
+    assert "mark-up" not in snapshot_text(snapshot(HOME))
+    floor = priced(floor_e4=250_000, markup_e4=0, wear_basis="set")
+    assert "reserve 25.00 c = floor 25.00 c (cost 23.00 c) + mark-up 0.00 c" in floor
+    assert "wear 5.00 c (set by the owner)" in floor
+
+
+def test_a_reserve_without_a_forecast_says_what_holds_instead() -> None:
+    trouble = "prices.csv: not renewed for 40 h"
+    kept = priced(basis="kept", forecast_age_ms=7_200_000, trouble=trouble)
+    assert f"worked out 120 min ago over 47.5 h of prices ({trouble})" in kept
+    nothing = priced(
+        basis="fallback", opportunity_e4=None, cost_e4=230_000, forecast_age_ms=None, forecast_half_hours=0, trouble="x"
+    )
+    assert "cost 23.00 c, the owner's fallback; nothing is known of later prices (x)\n" in nothing
+
+
+def test_a_price_that_the_owner_has_set_is_told_beside_the_rule() -> None:
+    assert "; not asked: 25.00 c holds, which the owner has set\n" in priced(reserve_e4=270_000)
 
 
 def test_trouble_is_spelled_out() -> None:
