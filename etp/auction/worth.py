@@ -36,7 +36,7 @@ def worth(items: Sequence[Item], capacity: int) -> Worth:
     """Return W over `items` for every capacity up to `capacity`; steps are positive, no value is negative."""
     if len(items) <= 1:
         value, steps = items[0] if items else (0, 1)
-        return Worth(steps, [0, value] if items and steps <= capacity else [0])
+        return Worth(steps, [0, value])
     unit = gcd(*(steps for _, steps in items)) or 1
     room = capacity // unit
     best = [0]

@@ -41,6 +41,13 @@ def test_the_price_to_beat_divides_what_is_lost_by_what_is_asked() -> None:
     assert book.beat_e4("b", 11) == 118_200 + 1_000
 
 
+def test_a_step_beside_it_is_room_for_a_bid_of_a_step() -> None:
+    book = book_of([(120_000, 1), (110_000, 9)], 10)
+    # 9 of 10 steps leave room for the bid of one: only the other is forgone.
+    assert book.beat_e4("c", 9) == 110_000 + 1_000
+    assert book.beat_e4("p1", 9) == 110_000 + 1_000
+
+
 @given(SETS, st.integers(0, 10), st.integers(1, 60))
 def test_the_quote_is_the_formula_over_brute_force(bids: list[tuple[int, int]], room: int, steps: int) -> None:
     total = sum(size for _, size in bids)

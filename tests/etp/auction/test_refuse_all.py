@@ -44,3 +44,15 @@ def test_without_a_lot_or_when_something_is_due_it_declines() -> None:
     bench.bid("b", 120_000, 5_000, at_ms=0)
     assert refuse_all(bench.auction, [bid], 399) is not None
     assert refuse_all(bench.auction, [bid], 400) is None
+
+
+def test_what_teaches_nothing_leaves_the_auction_as_it_is() -> None:
+    bench = Bench(terms=TERMS)
+    bench.open(5_000)
+    bench.bid("z", 150_000, 5_000)
+    for peer in "abc":
+        bench.bid(peer, 120_000, 5_000)
+    before = bench.auction
+    for peer in "abc":
+        bench.bid(peer, 120_000, 5_000)
+    assert bench.auction is before

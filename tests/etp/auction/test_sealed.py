@@ -199,6 +199,13 @@ class TestAscendingClock:
         bench.until(400)
         assert prices(bench) == {"a": paid}
 
+    def test_the_clock_stops_at_the_highest_limit_when_a_step_ends_there(self) -> None:
+        bench = opened("ascending_clock")
+        bench.bid("a", 151_000, 5_000)
+        bench.bid("b", 150_300, 5_000)
+        bench.until(400)
+        assert prices(bench) == {"a": 151_000}
+
     def test_when_the_next_step_would_leave_nobody_it_stops_before(self) -> None:
         bench = opened("ascending_clock")
         bench.bid("a", 150_900, 5_000)

@@ -4,10 +4,27 @@ from __future__ import annotations
 
 from hmac import digest
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etp.auction import RULES, Bid, Bids, BookChanged, Effect, Lot, Open, Shield, Terms, new_auction, refuse_all, step
+from etp.auction import (
+    RULES,
+    Award,
+    Bid,
+    Bids,
+    BookChanged,
+    Effect,
+    Lot,
+    Open,
+    Refuse,
+    Shield,
+    Terms,
+    new_auction,
+    next_deadline,
+    refuse_all,
+    step,
+)
 from etp.auction import standing as standing_of
 from etp.auction import stats as stats_of
 from etp.auction.judge import draw, key_pads
@@ -29,6 +46,7 @@ BID = st.builds(
 STRANGERS = st.lists(BID, min_size=2, max_size=9, unique_by=lambda bid: bid.peer)
 ANYBODY = st.lists(BID, min_size=2, max_size=9)
 SEEDS = st.binary(max_size=100)
+COLLECTING = ("sealed_first", "sealed_second", "ascending_clock")
 
 
 def place_of(seed: bytes, bid: Bid) -> bytes:
@@ -38,6 +56,12 @@ def place_of(seed: bytes, bid: Bid) -> bytes:
 def told(effects: list[Effect]) -> list[Effect]:
     """Without the word that the book changed, which is said once an event."""
     return [effect for effect in effects if not isinstance(effect, BookChanged)]
+
+
+@pytest.mark.parametrize("length", [0, 1, 32, 63, 64, 65, 128])
+def test_a_seed_of_any_length_draws(length: int) -> None:
+    seed, bid = bytes(range(length)), Bid("fünf", 2**64 - 1, 100_000, 1_000)
+    assert draw(key_pads(seed), bid.peer, bid.bid_id) == place_of(seed, bid)
 
 
 @given(SEEDS, st.lists(st.tuples(st.text(max_size=20), st.integers(0, 2**64 - 1)), max_size=4))
@@ -75,6 +99,60 @@ def test_together_is_one_by_one_in_the_order_of_the_draws(
     for bench in (one, all_at_once):
         bench.until(2_000)
     assert told([said for _, said in one.said[start:]]) == told([said for _, said in all_at_once.said[start:]])
+
+
+def collecting(rule: str, terms: Terms, *, energy_wh: int = 1_000, power_w: int = 1_000) -> Bench:
+    bench = Bench(rule, terms=terms)
+    bench.open(energy_wh, power_w)
+    return bench
+
+
+@pytest.mark.parametrize("rule", COLLECTING)
+class TestCollectingTogether:
+    @pytest.mark.parametrize(
+        ("bad", "code"),
+        [
+            (Bid("x", 9, 120_000, 1_000, covered=False), 8),
+            (Bid("x", 9, 99_900, 1_000), 1),
+            (Bid("x", 9, 120_000, 1_100), 2),
+            (Bid("x", 9, 120_000, 300), 2),
+            (Bid("x", 9, 120_050, 1_000), 9),
+            (Bid("x", 9, 120_000, 1_050), 9),
+            (Bid("x", 9, 20_300_100, 1_000), 9),
+        ],
+    )
+    def test_one_that_is_refused_does_not_keep_out_the_others(self, rule: str, bad: Bid, code: int) -> None:
+        bench = collecting(rule, Terms(reserve_e4=100_000, min_power_w=400))
+        (refusal,) = bench.send(Bids((Bid("a", 1, 120_000, 1_000), bad, Bid("b", 2, 130_000, 500))))
+        assert isinstance(refusal, Refuse)
+        assert (refusal.bid_id, refusal.code) == (9, code)
+        assert {entry.peer for entry in standing_of(bench.auction)} == {"a", "b"}
+
+    def test_the_bounds_of_what_may_enter_enter(self, rule: str) -> None:
+        bench = collecting(rule, Terms(reserve_e4=100_000, min_power_w=400))
+        assert bench.send(Bids((Bid("a", 1, 100_000, 400), Bid("b", 2, 20_300_000, 1_000)))) == ()
+
+    def test_collecting_lasts_from_the_first(self, rule: str) -> None:
+        bench = collecting(rule, TERMS[0])
+        bench.bid("a", 120_000, 1_000)
+        bench.send(Bids((Bid("b", 2, 120_000, 1_000), Bid("c", 3, 130_000, 1_000))), at_ms=100)
+        assert next_deadline(bench.auction) == 400
+        assert {entry.due_ms for entry in standing_of(bench.auction)} == {400}
+
+    def test_of_equals_the_lowest_draw_wins(self, rule: str) -> None:
+        bench = collecting(rule, TERMS[0])
+        bids = [Bid(peer, 7, 120_000, 1_000) for peer in "abcdefgh"]
+        bench.send(Bids(tuple(bids)))
+        won = [effect.peer for effect in bench.until(400) if isinstance(effect, Award)]
+        assert won == [min(bids, key=lambda bid: place_of(b"bench", bid)).peer]
+
+    def test_the_shares_of_power_add_up(self, rule: str) -> None:
+        bench = collecting(rule, TERMS[0], energy_wh=700, power_w=1_000)
+        bench.send(Bids(tuple([Bid(peer, 1, 120_000, 100) for peer in "abcdefg"])))
+        powers = [effect.power_w for effect in bench.until(400) if isinstance(effect, Award)]
+        assert len(powers) == 7
+        assert sum(powers) == 1_000
+        assert max(powers) - min(powers) <= 1
 
 
 def test_a_crowd_of_new_names_is_counted_to_its_bound() -> None:
