@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import math
 import sys
 from pathlib import Path
@@ -38,6 +39,8 @@ def mechanism(
     from market.requests import LINE_MAX, answer
 
     where = "standard input" if source == "-" else source
+    if source != "-" and target != "-" and _is_same(source, target):
+        raise _unusable(target, "is where the requests are")
     with _read(source) as requests, _written(target) as answers:
         number = 0
         while line := requests.readline(LINE_MAX + 1):
@@ -45,12 +48,11 @@ def mechanism(
             if not line.strip():
                 continue
             try:
-                told = answer(line.decode(), _progress_of(number))
-            except (StudyError, UnicodeDecodeError) as error:
-                _over()
+                with _progress_of(number) as progress:
+                    told = answer(line, progress)
+            except StudyError as error:
                 print(f"wattbid study mechanism: {where}:{number}: {error}", file=sys.stderr)
                 raise typer.Exit(_USAGE) from error
-            _over()
             print(told, file=answers, flush=True)
 
 
@@ -92,9 +94,13 @@ def self_test(
 @contextlib.contextmanager
 def _read(source: str) -> Iterator[BinaryIO]:
     if source == "-":
-        yield sys.stdin.buffer
+        yield sys.stdin.buffer if sys.stdin is not None else io.BytesIO()
         return
-    with Path(source).open("rb") as file:
+    with contextlib.ExitStack() as stack:
+        try:
+            file = stack.enter_context(Path(source).open("rb"))
+        except OSError as error:
+            raise _unusable(source, error.strerror) from error
         yield file
 
 
@@ -103,15 +109,37 @@ def _written(target: str) -> Iterator[TextIO]:
     if target == "-":
         yield sys.stdout
         return
-    with Path(target).open("w", encoding="utf-8") as file:
+    with contextlib.ExitStack() as stack:
+        try:
+            file = stack.enter_context(Path(target).open("w", encoding="utf-8"))
+        except OSError as error:
+            raise _unusable(target, error.strerror) from error
         yield file
 
 
-def _progress_of(line: int) -> Callable[[int], None] | None:
-    """Return what shows a person at a terminal how far a long request is."""
+def _unusable(path: str, why: str | None) -> typer.Exit:
+    """Say why a file cannot be used; return the end that follows."""
+    print(f"wattbid study: {path}: {why}", file=sys.stderr)
+    return typer.Exit(_USAGE)
+
+
+def _is_same(source: str, target: str) -> bool:
+    try:
+        return Path(source).samefile(target)
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def _progress_of(line: int) -> Iterator[Callable[[int], None] | None]:
+    """Yield what shows a person at a terminal how far a long request is."""
     if not sys.stderr.isatty():
-        return None
-    return lambda done: print(f"\rline {line}: {done} lots", end="", file=sys.stderr, flush=True)
+        yield None
+        return
+    try:
+        yield lambda done: print(f"\rline {line}: {done} lots", end="", file=sys.stderr, flush=True)
+    finally:
+        _over()
 
 
 def _over() -> None:

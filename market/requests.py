@@ -6,7 +6,7 @@
     {"op": "winners", "bids": [[price_e4, wh], ...], "lot_wh", "reserve_e4", "keep_e4"}
     {"op": "bid", "value_e4", "n", "reserve_e4", "values"}
 
-Pure: text in, text out. A request that makes no sense raises StudyError naming its key.
+Pure: bytes in, text out. A request that makes no sense raises StudyError naming its key.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
     Progress = Callable[[int], None]
 
 LINE_MAX: Final = 1 << 26
-"""Characters in one request; a table of a million rows fits."""
+"""Bytes of one request; a table of a million rows fits."""
 
 
 _KEY_MAX: Final = 60
 
 
-def answer(line: str, progress: Progress | None = None) -> str:
+def answer(line: bytes, progress: Progress | None = None) -> str:
     """Return the answer to one request, both as JSON without a line break. Raises StudyError naming the key."""
     request = _object(_read(line), "request")
     op = request.pop("op", None)
@@ -45,11 +45,13 @@ def answer(line: str, progress: Progress | None = None) -> str:
     return json.dumps(_OPS[op](request, progress), separators=(",", ":"))
 
 
-def _read(line: str) -> Any:
+def _read(line: bytes) -> Any:
     if len(line) > LINE_MAX:
-        raise StudyError("request", f"longer than {LINE_MAX} characters")
+        raise StudyError("request", f"longer than {LINE_MAX} bytes")
     try:
-        return json.loads(line, object_pairs_hook=_once)
+        return json.loads(line.decode(), object_pairs_hook=_once)
+    except UnicodeDecodeError as error:
+        raise StudyError("request", f"is not UTF-8 from byte {error.start} on") from error
     except (ValueError, RecursionError) as error:
         raise StudyError("request", f"is not JSON: {error}") from error
 
