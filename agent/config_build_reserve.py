@@ -46,17 +46,17 @@ def reserve_of(battery: BatterySection) -> FixedReserve | SocTiers | DynamicTerm
     if reserve is None:
         return FixedReserve(price_e4(battery.reserve_c_per_kwh or 0.0))
     if reserve.kind == "dynamic":
-        return _dynamic_of(reserve)
+        return _dynamic_of(reserve, reserve_min_c=battery.reserve_min_c)
     tiers = reserve.tiers or ()
     return SocTiers(tuple(Tier(tenths(tier.from_soc_percent), price_e4(tier.c_per_kwh)) for tier in tiers))
 
 
-def _dynamic_of(reserve: ReserveSection) -> DynamicTerms:
+def _dynamic_of(reserve: ReserveSection, *, reserve_min_c: float) -> DynamicTerms:
     sell = FlatTariff(0) if reserve.sell is None else _forecast_of(reserve.sell, reserve.zone)
     buy = None if reserve.buy is None else _forecast_of(reserve.buy, reserve.zone)
     wear, basis = _wear_of(reserve)
     return DynamicTerms(
-        floor_e4=price_e4(reserve.floor_c_per_kwh or 0.0),
+        floor_e4=price_e4(max(reserve.floor_c_per_kwh or 0.0, reserve_min_c)),
         sell=sell,
         buy=None if isinstance(buy, OwnSales) else buy,
         charge_w=reserve.charge_power_w,

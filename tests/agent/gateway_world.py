@@ -166,6 +166,7 @@ class World:
     network: Network
     rng: random.Random
     disk: Disk = field(default_factory=Disk)
+    pricing_disk: Disk = field(default_factory=Disk)
     clock_trusted: bool = True
     wall_offset_ms: int = 0
 
@@ -191,7 +192,7 @@ class World:
             datagrams=False,
             loop_blocks=False,
             telemetry=False,
-            pricing_executor=lambda: VirtualExecutor(Disk(), self.rng),
+            pricing_executor=lambda: VirtualExecutor(self.pricing_disk, self.rng),
         )
         self.gateway = Gateway(self.site, around, hub=self.hub)
         self.events: Subscription = self.hub.subscribe(None)

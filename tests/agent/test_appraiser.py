@@ -7,9 +7,10 @@ import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from agent import records
 from agent.appraiser import LOOK_EVERY_S
 from agent.control_protocol import encode_line
-from agent.pricing import SLOT_MS
+from agent.pricing import SLOT_MS, LotSeen
 from agent.records import Kind
 from agent.snapshot import battery_snapshot
 from etp.messages import MessageType
@@ -190,6 +191,55 @@ def test_what_lots_and_sales_teach_survives_a_restart(tmp_path: Path) -> None:
             await here.until_selling()
             assert price(here)["lots_learned"] == 1
             assert sum(one is not None for one in here.front.appraiser._sales.sold) == 1  # type: ignore[union-attr]
+
+    run(scenario())
+
+
+def test_a_mark_up_learned_before_is_asked_after_a_restart(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path, battery=reserve(more="markup_max_c_per_kwh = 4")) as here:
+            for number in range(240):
+                second_e4 = 250_000 + 2_000 * (number % 20) if number % 2 else None
+                seen = LotSeen(250_000, 250_000, 2, 300_000, second_e4)
+                here.gateway.journal.append("battery-1", Kind.LOT_SEEN, records.lot_seen(seen, cap_e4=40_000))
+            await here.restart()
+            await here.until_selling()
+            shown = price(here)
+            assert shown["lots_learned"] == 240
+            assert 0 < shown["markup_e4"] <= 40_000
+            assert shown["reserve_e4"] == 250_000 + shown["markup_e4"] == here.seller.terms().reserve_e4
+
+    run(scenario())
+
+
+def test_a_clock_that_is_set_is_followed_with_the_batterys_next_word(tmp_path: Path) -> None:
+    sell = (
+        'kind = "time_of_use"\ntimes = [{from_time = "00:00", c_per_kwh = 20}, {from_time = "12:00", c_per_kwh = 40}]'
+    )
+
+    async def scenario() -> None:
+        async with world(tmp_path, battery=reserve(sell, "end_c_per_kwh = 0\nkeep_h = 1")) as here:
+            assert price(here)["basis"] == "forecast"
+            here.wall_offset_ms = 400 * 86_400_000
+            await asyncio.sleep(2.5)
+            shown = price(here)
+            assert (shown["basis"], shown["reserve_e4"]) == ("forecast", 400_000)
+            assert shown["forecast_age_ms"] is not None
+            assert shown["forecast_age_ms"] < 2_500
+
+    run(scenario())
+
+
+def test_work_that_fails_is_done_again_and_nothing_is_sold_before(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path, battery=reserve(), selling=False) as here:
+            here.pricing_disk.full = True
+            await asyncio.sleep(3)
+            assert here.seller.offer.reason == "the reserve is being worked out"
+            assert here.seller.desk.lots.open_lot() == (0, 0)
+            here.pricing_disk.full = False
+            await here.until_selling()
+            assert price(here)["reserve_e4"] == 250_000
 
     run(scenario())
 

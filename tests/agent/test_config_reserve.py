@@ -81,6 +81,11 @@ def test_the_defaults_are_those_of_the_value(tmp_path: Path) -> None:
     assert (found.wear_e4, found.wear_basis, found.sell) == (0, "set", OwnSales())
 
 
+def test_the_least_price_that_may_be_set_is_a_floor_too(tmp_path: Path) -> None:
+    assert terms(f"reserve_min_c = 9\n{dynamic()}", tmp_path / "site.toml").floor_e4 == 90_000
+    assert terms(f"reserve_min_c = 7\n{dynamic()}", tmp_path / "site.toml").floor_e4 == 80_000
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
