@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 SHOWN: Final = 8
 """So many of an open lot's first fields are what peers are told of it, bids apart."""
 _new: Final = tuple.__new__  # of a named tuple, without a frame for its constructor
+_SIZE, _KNOWN, _SET, _COUNTED, _REFUSED = 5, 9, 11, 13, 16  # where what changes together begins in an OpenLot
 
 BIDDERS_MAX = 1_024
 """Distinct peers remembered per lot; unsigned peers can make new names for ever, so the count stops here."""
@@ -97,7 +98,7 @@ def resized(lot: OpenLot, entries: tuple[Entry, ...], left_steps: int, power_w: 
     book = Book(entries, left_steps, lot.terms.base_e4, increment_e4)
     least_steps = _least_steps(left_steps, power_w, lot.terms.min_power_w)
     size = left_steps, power_w, least_steps, lot.sold_steps + more_sold
-    return _new(OpenLot, (*lot[:5], *size, *lot[9:11], book, _due_ms(book, lot.shields), *lot[13:]))
+    return _new(OpenLot, (*lot[:_SIZE], *size, *lot[_KNOWN:_SET], book, _due_ms(book, lot.shields), *lot[_COUNTED:]))
 
 
 def with_entries(lot: OpenLot, entries: tuple[Entry, ...], *, entered: int = 0, improved_steps: int = 0) -> OpenLot:
@@ -110,7 +111,7 @@ def with_entries(lot: OpenLot, entries: tuple[Entry, ...], *, entered: int = 0, 
         increment_e4 = _increment_e4(lot.terms, lot.opening_steps, all_improved_steps)
     book = Book(entries, book.left, book.base_e4, increment_e4)
     counted = improvements, all_improved_steps, lot.entered + entered, lot.refused
-    return _new(OpenLot, (*lot[:11], book, _due_ms(book, lot.shields), *counted))
+    return _new(OpenLot, (*lot[:_SET], book, _due_ms(book, lot.shields), *counted))
 
 
 def with_limits(lot: OpenLot, entries: Sequence[Entry], peers: set[str]) -> OpenLot:
@@ -122,7 +123,7 @@ def with_limits(lot: OpenLot, entries: Sequence[Entry], peers: set[str]) -> Open
     known = bidders | peers, entries[0].price_e4 if first_e4 is None else first_e4
     book = Book((*book.entries, *entries), book.left, book.base_e4, book.increment_e4)
     counted = lot.improvements, lot.improved_steps, lot.entered + len(entries), lot.refused
-    return _new(OpenLot, (*lot[:9], *known, book, _due_ms(book, lot.shields), *counted))
+    return _new(OpenLot, (*lot[:_KNOWN], *known, book, _due_ms(book, lot.shields), *counted))
 
 
 def with_terms(lot: OpenLot, terms: Terms) -> OpenLot:
@@ -163,13 +164,13 @@ def noted(lot: OpenLot, bid: Bid) -> OpenLot:
     if bid.peer in lot.bidders or len(lot.bidders) >= BIDDERS_MAX:
         return lot
     first_e4 = bid.price_e4 if lot.first_acceptable_e4 is None else lot.first_acceptable_e4
-    return _new(OpenLot, (*lot[:9], lot.bidders | {bid.peer}, first_e4, *lot[11:]))
+    return _new(OpenLot, (*lot[:_KNOWN], lot.bidders | {bid.peer}, first_e4, *lot[_SET:]))
 
 
 def outbid(lot: OpenLot, peer: str, price_e4: int) -> OpenLot:
     """Return the lot knowing a price refused with code 4; the same object when it teaches nothing."""
     refused = lot.refused.after(peer, price_e4)
-    return lot if refused is lot.refused else _new(OpenLot, (*lot[:16], refused))
+    return lot if refused is lot.refused else _new(OpenLot, (*lot[:_REFUSED], refused))
 
 
 def make_entry(lot: OpenLot, bid: Bid, now_ms: int, due_ms: int, draw: bytes = b"") -> Entry:
@@ -197,7 +198,7 @@ def sell_all(lot: OpenLot, winners: Sequence[tuple[Entry, int]], refused: Refuse
         left_steps -= entry.steps
         power_w -= award.power_w
     size = left_steps, power_w, lot.least_steps, lot.sold_steps + lot.left_steps - left_steps
-    return _new(OpenLot, (*lot[:5], *size, *lot[9:16], refused))
+    return _new(OpenLot, (*lot[:_SIZE], *size, *lot[_KNOWN:_REFUSED], refused))
 
 
 def make_award(lot: OpenLot, entry: Entry, price_e4: int, left_steps: int, power_w: int) -> Award:

@@ -226,8 +226,7 @@ def _settle(auction: Auction, now_ms: int, effects: list[Effect]) -> Auction:
 
 
 def _owed_for(award: Award) -> Owed:
-    peer, bid_id, _, energy_wh, power_w, lot_id, *_ = award
-    return _new(Owed, (peer, bid_id, energy_wh, power_w, lot_id, 0))
+    return _new(Owed, (award.peer, award.bid_id, award.energy_wh, award.power_w, award.lot_id, 0))
 
 
 def _close(auction: Auction, lot: OpenLot, owed: tuple[Owed, ...], reason: str, effects: list[Effect]) -> Auction:
