@@ -6,10 +6,15 @@ from the same F, the second-highest value lies below x with probability n F(x)^(
 relative to the cost of their lot. A lot with fewer than two bids says that the second value was below its reserve; of
 what is below the reserve it says nothing, so every point of the grid counts only lots whose reserve was not above it.
 
-With F known at each point, asking x above cost earns x [G2(x) - F(x)^n] + integral from x of y dG2(y) a lot (G2 the
-second value's distribution): at the reserve with one bidder above it, at the second value with more. The point where
-that is largest is what to ask (decision 007). Counts fade with weight 1/500 a lot, whole numbers only: equal lots leave
-equal states on every machine.
+Buyers who follow the same market are not independent: then more lots find nobody than F(x)^n says, up to as many as
+find fewer than two. How many did, at the reserves that were asked, says how far from one to the other the truth lies,
+and the same share is taken at every other point. Fewer than F(x)^n would say that one buyer is stronger than the
+others; that is not believed, because it would be tried out on the owner's sales.
+
+With G1 and G2 known at each point (the chance that all values lie below it, or all but one), asking x above cost earns
+x [G2(x) - G1(x)] + integral from x of y dG2(y) a lot: at the reserve with one bidder above it, at the second value with
+more. The point where that is largest is what to ask (decision 007). Counts fade with weight 1/500 a lot, whole numbers
+only: equal lots leave equal states on every machine.
 """
 
 from __future__ import annotations
@@ -33,6 +38,8 @@ _LOT: Final = 1_000
 _KEEP, _OF = 499, 500
 _KNOWN: Final = 20 * _LOT
 """A point speaks once the weight of twenty lots stands behind it."""
+_DOUBT: Final = 10 * _LOT
+"""So many lots speak for independent buyers before the first one was seen."""
 _ENOUGH_PERMILLE: Final = 950
 """The smallest mark-up is taken that is expected to earn this much of the most that any could."""
 _HALVINGS: Final = 24
@@ -59,13 +66,15 @@ class Markup:
 
     `rows` has one row for each point of a grid from 0 to the cap: the weight of the lots whose second value was not
     above it, then of all that can tell, by the number of buyers reached (from 1). `reach` is the weight of the lots by
-    that number.
+    that number; `asked` and `unsold` of all lots and of those nobody bid for, by the point of their reserve.
     """
 
     cap_e4: int
     lots: int = 0
     rows: tuple[tuple[int, ...], ...] = _EMPTY
     reach: tuple[int, ...] = (0,) * _BUYERS_MAX
+    asked: tuple[int, ...] = (0,) * _POINTS
+    unsold: tuple[int, ...] = (0,) * _POINTS
 
     def __post_init__(self) -> None:
         """Refuse a cap that would let the battery sell below its cost."""
@@ -79,16 +88,19 @@ class Markup:
         if seen.reached < 1:
             return self
         buyers = min(seen.reached, _BUYERS_MAX)
-        reach = _faded(self.reach, buyers - 1)
-        lots = self.lots + 1
-        if buyers == 1 or not self.cap_e4:  # a lone buyer has no second; a cap of 0 needs no opinion
-            return replace(self, lots=lots, reach=reach)
+        after = replace(self, lots=self.lots + 1, reach=_faded(self.reach, buyers - 1))
+        if not self.cap_e4:  # no opinion is needed
+            return after
         asked_e4 = seen.reserve_e4 - seen.cost_e4
-        second_e4 = asked_e4 if seen.second_e4 is None else max(asked_e4, seen.second_e4 - seen.cost_e4)
         first = _place(asked_e4, self.cap_e4)
+        none = first if seen.best_e4 is None else _POINTS
+        after = replace(after, asked=_faded(self.asked, first), unsold=_faded(self.unsold, none))
+        if buyers == 1:  # there is no second
+            return after
+        second_e4 = asked_e4 if seen.second_e4 is None else max(asked_e4, seen.second_e4 - seen.cost_e4)
         below = _place(second_e4, self.cap_e4)
         told = [_faded(row, buyers, below=place >= below) for place, row in enumerate(self.rows[first:], start=first)]
-        return replace(self, lots=lots, reach=reach, rows=(*self.rows[:first], *told))
+        return replace(after, rows=(*self.rows[:first], *told))
 
     def markup_e4(self, above_cost_e4: int = 0) -> int:
         """Return the mark-up to ask, on the tick: 0 until 200 lots, at most the cap.
@@ -126,7 +138,9 @@ class Markup:
         total = sum(self.reach)
         shares = [(number, weight / total) for number, weight in enumerate(self.reach, start=1) if weight]
         second = [sum(share * _below_second(f, number) for number, share in shares) for f in known]
-        best = [sum(share * f**number for number, share in shares) for f in known]
+        alone = [sum(share * f**number for number, share in shares) for f in known]
+        same = self._sameness(second, alone, first)
+        best = [one + same * (two - one) for one, two in zip(alone, second, strict=True)]
         earned = [0.0] * len(known)
         area, width = 0.0, self.cap_e4 / (_POINTS - 1)
         for place in range(len(known) - 1, -1, -1):
@@ -135,28 +149,41 @@ class Markup:
             earned[place] = -self._point(first + place) * best[place] - area
         return earned
 
+    def _sameness(self, second: list[float], alone: list[float], first: int) -> float:
+        """Return how much buyers move together, from 0 (each for itself) to 1 (as one): by the lots nobody bid for."""
+        asked = self.asked[first:]
+        expected = sum(weight * one for weight, one in zip(asked, alone, strict=True))
+        room = sum(weight * (two - one) for weight, one, two in zip(asked, alone, second, strict=True))
+        return max(0.0, min((sum(self.unsold[first:]) - expected) / (room + _DOUBT), 1.0))
+
     def _point(self, place: int) -> int:
         return self.cap_e4 * place // (_POINTS - 1)
 
     def to_json(self) -> dict[str, Any]:
         """Return the state as plain JSON."""
         rows = [list(row) for row in self.rows]
-        return {"cap_e4": self.cap_e4, "lots": self.lots, "rows": rows, "reach": list(self.reach)}
+        told = {"reach": list(self.reach), "asked": list(self.asked), "unsold": list(self.unsold)}
+        return {"cap_e4": self.cap_e4, "lots": self.lots, "rows": rows, **told}
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> Markup:
         """Return the state in what `to_json` made. Raises KeyError, TypeError or ValueError when it is not one."""
         rows = tuple(tuple(int(weight) for weight in row) for row in plain["rows"])
-        reach = tuple(int(weight) for weight in plain["reach"])
-        if [len(row) for row in rows] != [_BUYERS_MAX + 1] * _POINTS or len(reach) != _BUYERS_MAX:
+        told = [tuple(int(weight) for weight in plain[name]) for name in ("reach", "asked", "unsold")]
+        sizes = [*map(len, told), *map(len, rows)]
+        if sizes != [_BUYERS_MAX, _POINTS, _POINTS, *[_BUYERS_MAX + 1] * _POINTS]:
             raise ValueError("a mark-up's state of another shape")
-        return cls(int(plain["cap_e4"]), int(plain["lots"]), rows, reach)
+        return cls(int(plain["cap_e4"]), int(plain["lots"]), rows, *told)
 
 
 def _faded(weights: tuple[int, ...], place: int, *, below: bool = False) -> tuple[int, ...]:
-    """Return weights a lot later: all fade, one gains the lot, and the first does, too, where it is `below`."""
+    """Return weights a lot later: all fade, the one at a place gains the lot (none beyond the end).
+
+    The first gains it, too, where it is `below`.
+    """
     faded = [weight * _KEEP // _OF for weight in weights]
-    faded[place] += _LOT
+    if place < len(faded):
+        faded[place] += _LOT
     if below:
         faded[0] += _LOT
     return tuple(faded)

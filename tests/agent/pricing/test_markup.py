@@ -89,6 +89,27 @@ def test_a_winners_bid_just_above_the_second_does_not_hide_what_it_would_have_pa
     assert 30_000 <= markup.markup_e4() <= 50_000
 
 
+def test_buyers_who_follow_the_same_market_are_not_taken_for_independent() -> None:
+    """Most of what three buyers value they value alike: independent ones would let much more be asked."""
+    rng, markup, asked_e4 = random.Random(2), Markup(50_000), 0
+    draws = []
+    for number in range(1_500):
+        if number % 20 == 0:
+            asked_e4 = markup.markup_e4()
+        market = COST_E4 + rng.gauss(0, 50_000)
+        draws.append([round(market + rng.gauss(0, 20_000)) for _ in range(3)])
+        markup = markup.learn(lot(draws[-1], asked_e4))
+
+    def earned(markup_e4: int) -> float:
+        reserve_e4 = COST_E4 + markup_e4
+        bids = [sorted(values, reverse=True) for values in draws]
+        return sum(max(second, reserve_e4) - COST_E4 for first, second, _ in bids if first >= reserve_e4) / len(bids)
+
+    best = max(earned(markup_e4) for markup_e4 in range(0, 50_001, 1_000))
+    assert earned(markup.markup_e4()) >= 0.98 * best
+    assert earned(45_000) < 0.9 * best
+
+
 def test_what_the_floor_asks_already_is_not_asked_again() -> None:
     markup = after(1_000)
     margin_e4 = markup.markup_e4()
@@ -135,7 +156,7 @@ def test_equal_lots_leave_equal_states_and_they_survive_as_plain_json() -> None:
     assert read.markup_e4() == markup.markup_e4()
 
 
-@pytest.mark.parametrize("wrong", [{"rows": []}, {"reach": [1]}, {"rows": [[1]] * 51}])
+@pytest.mark.parametrize("wrong", [{"rows": []}, {"reach": [1]}, {"rows": [[1]] * 51}, {"asked": []}, {"unsold": [0]}])
 def test_another_shape_is_not_read(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="another shape"):
         Markup.from_json({**Markup(50_000).to_json(), **wrong})
