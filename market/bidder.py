@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 class Quote(NamedTuple):
-    """What is for sale, the price to beat for the quantity asked, and the own standing price (0 = none)."""
+    """What is for sale, the price to beat for the quantity asked, and the own standing price."""
 
     left_wh: int
     beat_e4: int
-    own_e4: int
+    own_e4: int | None
 
 
 class Refused(NamedTuple):
@@ -95,13 +95,13 @@ class Bidder:
     def _quoted(self, quote: Quote) -> Placed | None:
         self._quote = quote
         floor_e4 = quote.beat_e4 if self._floor_e4 is None else self._floor_e4
-        if quote.beat_e4 <= floor_e4 < self._beat_e4 and not quote.own_e4:
+        if quote.beat_e4 <= floor_e4 < self._beat_e4 and quote.own_e4 is None:
             self._lost_e4 = 0
         self._floor_e4 = min(floor_e4, quote.beat_e4)
         self._beat_e4 = quote.beat_e4
         waiting = self._open
         if waiting is not None:
-            if quote.own_e4 or quote.beat_e4 <= waiting.price_e4:
+            if quote.own_e4 is not None or quote.beat_e4 <= waiting.price_e4:
                 return None
             self._overtaken[waiting.bid_id] = waiting
             self._open = None
@@ -121,7 +121,7 @@ class Bidder:
             self._lost_e4 = max(self._lost_e4, bid.price_e4)
             if quote is not None:
                 self._beat_e4 = max(told.beat_e4, bid.price_e4 + PRICE_TICK_E4)
-                self._quote = quote._replace(beat_e4=self._beat_e4, own_e4=0)
+                self._quote = quote._replace(beat_e4=self._beat_e4, own_e4=None)
         elif was_open and (quote is None or quote.left_wh >= bid.wh):
             self._quote = None
         return self._decide() if self._open is None else None
@@ -149,7 +149,7 @@ class Bidder:
 
     def _decide(self) -> Placed | None:
         quote = self._quote
-        if quote is None or quote.own_e4:
+        if quote is None or quote.own_e4 is not None:
             return None
         want_wh = min(self._need_wh, quote.left_wh)
         if want_wh <= 0:

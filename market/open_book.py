@@ -28,6 +28,7 @@ from etp.auction import (
     open_energy,
     own_price,
     quote,
+    standing,
     stats,
     step,
 )
@@ -110,7 +111,7 @@ class OpenBook:
                 if kind == _BID:
                     self._take(buyer, told, time_ms)
                 elif kind == _PUSH:
-                    self._push(buyer)
+                    self._push_round(buyer, time_ms)
                 else:
                     told()
         return self._outcome()
@@ -163,12 +164,23 @@ class OpenBook:
         self._bids += len(bids)
         self._step(Bids(tuple(bids)))
 
+    def _push_round(self, buyer: int, time_ms: float) -> None:
+        """Push to all whose push is due in this ms, before any of them can answer."""
+        heap, due = self._heap, [buyer]
+        while heap and heap[0][0] == time_ms and heap[0][1] == _PUSH:
+            due.append(heappop(heap)[3])
+        for each in due:
+            self._push(each)
+
     def _push(self, buyer: int) -> None:
         self._to_push[buyer] = False
         self._pushed_ms[buyer] = self._now_ms
         auction, name = self._auction, self._names[buyer]
         beat_e4 = quote(auction, name, self._asked_wh[buyer], self._now_ms)
-        self._tell(buyer, Quote(open_energy(auction), beat_e4, own_price(auction, name)))
+        own_e4 = own_price(auction, name) or None
+        if own_e4 is None and not self._setting.reserve_e4 and any(bid.peer == name for bid in standing(auction)):
+            own_e4 = 0
+        self._tell(buyer, Quote(open_energy(auction), beat_e4, own_e4))
 
     def _step(self, event: Event) -> None:
         """Perform what the engine answers."""
