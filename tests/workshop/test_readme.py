@@ -76,16 +76,19 @@ def test_the_headless_demo_makes_its_twenty_trades() -> None:
 
 
 @pytest.mark.slow
-def test_the_examples_trade_by_hand(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("site", "shown"), [("site.toml", "30.00 c"), ("site-dynamic.toml", "= opportunity ")])
+def test_the_examples_trade_by_hand(site: str, shown: str, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "deploy" / "examples", tmp_path / "deploy" / "examples")
+    by_hand = [command.replace("site.toml", site) for command in BY_HAND]
     with default_ports(), ExitStack() as stack:
-        for number, command in enumerate(BY_HAND[:3]):
+        for number, command in enumerate(by_hand[:3]):
             stack.enter_context(running(command, tmp_path, tmp_path / f"{number}.log"))
         wait_for(tmp_path / "2.log", " confirmed ")
         status = subprocess.run(
-            arguments(BY_HAND[3]), cwd=tmp_path, capture_output=True, text=True, check=True, timeout=30
+            arguments(by_hand[3]), cwd=tmp_path, capture_output=True, text=True, check=True, timeout=30
         )
         assert "battery-1" in status.stdout
+        assert shown in status.stdout
 
 
 def made(command: str) -> list[str]:
