@@ -30,7 +30,7 @@ bench: setup ## measure speed as ratios in one run; writes build/bench.json
 	@mkdir -p build
 	@$(PY) -m bench
 
-fuzz: ## decoder, connection and site file under a coverage-guided fuzzer (FUZZ_SECONDS each)
+fuzz: ## decoder, connection, site file and forecast under a coverage-guided fuzzer (FUZZ_SECONDS each)
 	@deploy/bootstrap.sh --all-extras --group fuzz
 	@$(PY) -m fuzz --seconds $${FUZZ_SECONDS:-60}
 

@@ -1,4 +1,4 @@
-"""Where mutation starts: the protocol's own vectors, the example site file, and short conversations."""
+"""Where mutation starts: the protocol's own vectors, the example site files, short conversations, and forecasts."""
 
 from __future__ import annotations
 
@@ -19,6 +19,13 @@ _CONTROL: Final = (
     b'{"id": [4], "do": "resume"}\n',
     b'{"id": null, "do": "set-reserve", "battery": "battery-1", "price_e4": 300000}\n',
 )
+_FORECASTS: Final = (
+    b"start,c_per_kwh\n2026-07-01T17:30:00+10:00,12.5\n2026-07-01T08:00Z,-1\n",
+    b"# a day\n" + b"".join(b"2026-04-04T%02d:%02d,%d\n" % (n // 2, 30 * (n % 2), n) for n in range(48)),
+    b"2026-04-05T02:00,1\n2026-04-05T02:30,2\n2026-04-05T02:00,3\n2026-04-05T02:30,\n2026-04-05T03:00,5\n",
+    b"2026-10-04T01:30,1\n2026-10-04T02:00,2\n",
+    b"2026-07-01T00:10,1\n",
+)
 _RAW, _FRAMED, _PLAUSIBLE, _SIGNED, _WAIT, _DRAIN, _ANSWER, _REPEAT = range(8)
 
 
@@ -29,6 +36,8 @@ def seeds_of(target: str) -> list[bytes]:
             return list(_sites())
         case "control":
             return list(_CONTROL)
+        case "forecast":
+            return list(_FORECASTS)
         case "connection":
             return list(_conversations())
         case _:
@@ -47,6 +56,7 @@ def _sites() -> Iterator[bytes]:
     example = (ROOT / "deploy" / "examples" / "site.toml").read_bytes()
     yield example
     yield b"\n".join(line.removeprefix(b"#") for line in example.splitlines() if not line.startswith(b"##"))
+    yield (ROOT / "deploy" / "examples" / "site-dynamic.toml").read_bytes()
     least = b'[site]\nname = "abc"\nlab = true\n[network]\npeers = "open"\n[[battery]]\nname = "b"\n'
     yield least + b"reserve_c_per_kwh = 30.0\n"
     yield least + b"[battery.reserve]\ntiers = [{from_soc_percent = 0, c_per_kwh = 1.5}]\n"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent.config import SiteError, parse_site, site_of
 from agent.control_protocol import ProtocolError, Request, decode_request, encode_line, refusal
+from agent.pricing import HORIZON_SLOTS, ForecastError, parse_prices
 from etp.errors import EtpError
 from etp.extensions import decode_extensions
 from etp.frame import FrameReader, decode_frame, encode_frame, prefixed
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agent.config_model import SiteFile
+    from agent.pricing import PriceList
 
 _SITE_PATH: Final = Path("/nowhere/site.toml")
 
@@ -79,6 +81,30 @@ def check_control(data: bytes) -> None:
         encode_line(refusal(read.request_id, read.code, str(read)))
 
 
+def check_forecast(data: bytes) -> None:
+    """A forecast's file is a list of rising half hours or a line that names the file, and never speaks beyond itself."""
+    for zone in ("UTC", "Australia/Melbourne"):
+        read = _prices_of(data, zone)
+        if isinstance(read, ForecastError):
+            assert str(read).startswith("prices.csv")
+            continue
+        slots = [slot for slot, _ in read.prices]
+        assert slots == sorted(set(slots))
+        try:
+            ahead = read.prices_e4(slots[0], HORIZON_SLOTS, 0)
+        except ForecastError:
+            continue
+        assert len(ahead) <= min(HORIZON_SLOTS, slots[-1] - slots[0] + 1)
+        assert set(ahead) <= {price_e4 for _, price_e4 in read.prices}
+
+
+def _prices_of(data: bytes, zone: str) -> PriceList | ForecastError:
+    try:
+        return parse_prices(data, name="prices.csv", zone=zone)
+    except ForecastError as error:
+        return error
+
+
 def _site_of(data: bytes) -> SiteFile | SiteError:
     try:
         return parse_site(data, _SITE_PATH)
@@ -99,5 +125,6 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "connection": check_connection,
     "site": check_site,
     "control": check_control,
+    "forecast": check_forecast,
 }
 """Every target by its name on the command line."""
