@@ -17,7 +17,7 @@ class AscendingClock(Collecting):
 
     name = "ascending_clock"
 
-    def clear(self, lot: OpenLot, entries: list[Entry], now_ms: int) -> list[tuple[Entry, int]]:
+    def clear(self, lot: OpenLot, entries: list[Entry], now_ms: int) -> tuple[list[Entry], list[int]]:
         """Return the bids still active when demand fits; where the next step would leave nobody, the best set."""
         start_e4 = floor_e4(lot, now_ms)
         limits = sorted([(entry.price_e4, entry.steps) for entry in entries])
@@ -31,9 +31,10 @@ class AscendingClock(Collecting):
                 demand -= limits[gone][1]
                 gone += 1
             if demand <= lot.left_steps:
-                return [(entry, price_e4) for entry in entries if entry.price_e4 >= price_e4]
+                active = [entry for entry in entries if entry.price_e4 >= price_e4]
+                return active, [price_e4] * len(active)
             next_e4 = start_e4 + ((limits[gone][0] - start_e4) // increment_e4 + 1) * increment_e4
             if next_e4 > limits[-1][0]:
-                active = [entry for entry in entries if entry.price_e4 >= price_e4]
-                return [(entry, next_e4 - increment_e4) for entry in best_of(active, lot.left_steps)]
+                active = best_of([entry for entry in entries if entry.price_e4 >= price_e4], lot.left_steps)
+                return active, [next_e4 - increment_e4] * len(active)
             price_e4 = next_e4

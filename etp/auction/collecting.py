@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 _new: Final = tuple.__new__  # of a named tuple, without a frame for its constructor
 _OUTBID: Final = ReasonCode.OUTBID
 _BY_DRAW: Final = attrgetter("draw")
+_BY_STEPS: Final = attrgetter("steps")
 _BY_VALUE: Final = attrgetter("value")
+BY_PRICE: Final = attrgetter("price_e4")
 
 
 class Collecting:
@@ -38,7 +40,7 @@ class Collecting:
     name = ""
     open_book = False
 
-    def clear(self, lot: OpenLot, entries: list[Entry], now_ms: int) -> list[tuple[Entry, int]]:
+    def clear(self, lot: OpenLot, entries: list[Entry], now_ms: int) -> tuple[list[Entry], list[int]]:
         """Return the winners and the price that each pays; `entries` are in the order of their draws."""
         raise NotImplementedError
 
@@ -96,19 +98,18 @@ class Collecting:
         if book.due_ms > now_ms:
             return lot, ""
         entries = sorted(book.entries, key=_BY_DRAW)
-        winners = self.clear(lot, entries, now_ms)
-        won = tuple([entry for entry, _ in winners])
-        best = Book(won, lot.left_steps, book.base_e4, book.increment_e4)
+        winners, prices = self.clear(lot, entries, now_ms)
+        best = Book(tuple(winners), lot.left_steps, book.base_e4, book.increment_e4)
         lowest_e4, refused, price_to_beat = floor_e4(lot, now_ms), lot.refused, best.beat_e4
         for entry in entries:
-            if entry not in won:
+            if entry not in winners:
                 peer, bid_id, price_e4, steps, _, _, _, _ = entry
                 beat_e4 = price_to_beat(peer, steps)
                 if beat_e4 < lowest_e4:  # noqa: PLR1730 - a call to max() would cost more than the comparison
                     beat_e4 = lowest_e4
                 effects.append(_new(Refuse, (peer, bid_id, _OUTBID, beat_e4, 0)))
                 refused = refused.after(peer, price_e4)
-        lot = sell_all(lot, winners, refused, effects)
+        lot = sell_all(lot, winners, prices, refused, effects)
         return lot, "cleared" if lot.left_steps else "sold"
 
     def fit(self, lot: OpenLot, now_ms: int, effects: list[Effect]) -> OpenLot:
@@ -125,6 +126,6 @@ class Collecting:
 
 def best_of(entries: list[Entry], capacity: int) -> list[Entry]:
     """Return the best set within `capacity`, which each of them fits, ties by the order of `entries`."""
-    if 2 * min([entry.steps for entry in entries]) > capacity:
+    if 2 * min(entries, key=_BY_STEPS).steps > capacity:
         return [max(entries, key=_BY_VALUE)]
     return [entries[index] for index in best_subset([(entry.value, entry.steps) for entry in entries], capacity)]

@@ -189,11 +189,13 @@ def sell(lot: OpenLot, entry: Entry, price_e4: int) -> tuple[OpenLot, Award]:
     return resized(lot, entries, left_steps, power_w, more_sold=entry.steps), award
 
 
-def sell_all(lot: OpenLot, winners: Sequence[tuple[Entry, int]], refused: Refused, effects: list[Effect]) -> OpenLot:
+def sell_all(
+    lot: OpenLot, winners: Sequence[Entry], prices: Sequence[int], refused: Refused, effects: list[Effect]
+) -> OpenLot:
     """Sell to all who win, each at its price, from a lot that closes with it: its set is no longer kept in order."""
     left_steps, power_w = lot.left_steps, lot.power_w
-    for entry, price_e4 in winners:
-        award = make_award(lot, entry, price_e4, left_steps, power_w)
+    for index, entry in enumerate(winners):
+        award = make_award(lot, entry, prices[index], left_steps, power_w)
         effects.append(award)
         left_steps -= entry.steps
         power_w -= award.power_w

@@ -219,7 +219,9 @@ def _settle(auction: Auction, now_ms: int, effects: list[Effect]) -> Auction:
         lot, reason = auction.rule.settle(lot, now_ms, effects)
         shields = live_shields(lot.shields, now_ms)
         lot = lot if shields is lot.shields else with_shields(lot, shields)
-        owed += tuple([_owed_for(effect) for effect in effects[first:] if isinstance(effect, Award)])
+        for effect in effects[first:]:
+            if isinstance(effect, Award):
+                owed = (*owed, _owed_for(effect))
     if not reason and is_over(lot):
         reason = "sold" if lot.left_steps < 1 else "too_small"
     return _close(auction, lot, owed, reason, effects) if reason else _with_lot(auction, lot, owed)

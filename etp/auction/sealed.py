@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from etp.auction.collecting import Collecting, best_of
+from etp.auction.collecting import BY_PRICE, Collecting, best_of
 from etp.auction.lot import floor_e4
 
 if TYPE_CHECKING:
@@ -20,9 +20,10 @@ class SealedFirst(Collecting):
 
     name = "sealed_first"
 
-    def clear(self, lot: OpenLot, entries: list[Entry], now_ms: int) -> list[tuple[Entry, int]]:
+    def clear(self, lot: OpenLot, entries: list[Entry], now_ms: int) -> tuple[list[Entry], list[int]]:
         """Return the best set, each at its own price."""
-        return [(entry, entry.price_e4) for entry in best_of(entries, lot.left_steps)]
+        winners = best_of(entries, lot.left_steps)
+        return winners, [entry.price_e4 for entry in winners]
 
 
 class SealedSecond(Collecting):
@@ -30,10 +31,12 @@ class SealedSecond(Collecting):
 
     name = "sealed_second"
 
-    def clear(self, lot: OpenLot, entries: list[Entry], now_ms: int) -> list[tuple[Entry, int]]:
+    def clear(self, lot: OpenLot, entries: list[Entry], now_ms: int) -> tuple[list[Entry], list[int]]:
         """Return the best set at one price; a shield is the reserve here too, but never above a winner's bid."""
         winners = best_of(entries, lot.left_steps)
-        lowest_e4 = min([entry.price_e4 for entry in winners])
-        losing = [entry.price_e4 for entry in entries if entry.price_e4 <= lowest_e4 and entry not in winners]
-        price_e4 = max([min(lowest_e4, floor_e4(lot, now_ms)), *losing])
-        return [(entry, price_e4) for entry in winners]
+        lowest_e4 = min(winners, key=BY_PRICE).price_e4
+        price_e4 = min(lowest_e4, floor_e4(lot, now_ms))
+        for entry in entries:
+            if price_e4 < entry.price_e4 <= lowest_e4 and entry not in winners:
+                price_e4 = entry.price_e4
+        return winners, [price_e4] * len(winners)

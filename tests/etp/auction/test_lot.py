@@ -81,6 +81,6 @@ def test_sales(lot: OpenLot) -> None:
     assert changed(lot, after) == size | {"book", "due_ms"}
     assert award == Award("b", 1, 110_000, 1_000, 600, 7, 2, 120_000, 100_000, 1_000)
     effects: list[Effect] = []
-    after = sell_all(lot, [(entry, 110_000)], outbid(lot, "c", 112_000).refused, effects)
+    after = sell_all(lot, [entry], [110_000], outbid(lot, "c", 112_000).refused, effects)
     assert (changed(lot, after), effects) == (size | {"refused"}, [award])
     assert (after.left_steps, after.power_w, after.sold_steps) == (30, 1_800, 20)
