@@ -82,7 +82,7 @@ def check_control(data: bytes) -> None:
 
 
 def check_forecast(data: bytes) -> None:
-    """A forecast's file is a list of rising half hours or a line that names the file, and never speaks beyond itself."""
+    """A forecast's file is rising half hours or a line that names the file, and never speaks beyond itself."""
     for zone in ("UTC", "Australia/Melbourne"):
         read = _prices_of(data, zone)
         if isinstance(read, ForecastError):
