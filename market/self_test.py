@@ -99,13 +99,13 @@ def checks(seed: int = 1, lots: int = LOTS) -> Iterator[Check]:
     The open rules, which bid step by step, get a twentieth of the lots.
     """
     for number, case in enumerate(cases()):
-        yield _held(case, seed * _SEEDS_APART + number, lots)
+        yield held(case, seed * _SEEDS_APART + number, lots)
     for n in (2, 5):
         yield _standing_bid(seed, min(lots, _OPEN_LOTS), n)
     yield _by_force(seed)
 
 
-def _held(case: Case, seed: int, lots: int) -> Check:
+def held(case: Case, seed: int, lots: int) -> Check:
     """Return a sample beside its closed form."""
     if case.rule == "first_acceptable":
         lots = min(lots, _OPEN_LOTS)
