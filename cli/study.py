@@ -91,6 +91,29 @@ def self_test(
         raise typer.Exit(1)
 
 
+@app.command()
+def reserve(
+    *,
+    seeds: Annotated[int, typer.Option(help="Seed-weeks, and seeds of the mark-up.", min=1, max=1_000)] = 10,
+    target: Annotated[str, typer.Option("--out", help="Where the page goes; - = standard output.")] = "-",
+    as_json: Annotated[bool, typer.Option("--json", help="Write the figures as one JSON object.")] = False,
+) -> None:
+    """Hold a dynamic reserve against fixed ones, and the learned mark-up against theory (docs/reserve-study.md)."""
+    leave_in_order()
+    import json
+
+    from market.reserve_page import page
+    from market.reserve_study import study as weigh
+
+    progress = None
+    if sys.stderr.isatty():
+        progress = lambda what: print(f"\r\033[K{what}", end="", file=sys.stderr, flush=True)  # noqa: E731
+    with _written(target) as file:
+        found = weigh(seeds, progress)
+        _over()
+        file.write(json.dumps(found.fields()) + "\n" if as_json else page(found))
+
+
 @contextlib.contextmanager
 def _read(source: str) -> Iterator[BinaryIO]:
     if source == "-":
