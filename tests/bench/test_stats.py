@@ -22,3 +22,8 @@ def test_work_is_done_as_often_as_asked() -> None:
     done: list[int] = []
     assert best_us(lambda: done.append(1), times=7, repeats=3) >= 0
     assert len(done) == 21
+
+
+def test_the_best_repeat_counts_by_the_clock_that_is_handed_in() -> None:
+    times_s = iter([0.0, 5.0, 5.0, 7.0, 7.0, 11.0])
+    assert best_us(lambda: None, times=4, repeats=3, clock=lambda: next(times_s)) == 0.5e6
