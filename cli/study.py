@@ -92,6 +92,30 @@ def self_test(
 
 
 @app.command()
+def standing_bid(
+    *,
+    lots: Annotated[int, typer.Option(help="Lots a cell.", min=10, max=1_000_000)] = 400,
+    seed: Annotated[int, typer.Option(help="Draws values and latencies.", min=0, max=10**12)] = 1,
+    target: Annotated[str, typer.Option("--out", help="Where the page goes; - = standard output.")] = "-",
+    as_json: Annotated[bool, typer.Option("--json", help="Write the figures as one JSON object.")] = False,
+) -> None:
+    """Show what the standing bid does: price and second value, large lots, deviations (docs/standing-bid.md)."""
+    leave_in_order()
+    import json
+
+    from market.standing_page import figures, page, play_all
+
+    progress = None
+    if sys.stderr.isatty():
+        progress = lambda done, count: print(f"\r{done} of {count} cells", end="", file=sys.stderr, flush=True)  # noqa: E731
+    with _written(target) as file:
+        results = play_all(lots, seed, progress)
+        _over()
+        told = json.dumps(figures(results, lots=lots, seed=seed)) if as_json else page(results, lots=lots, seed=seed)
+        file.write(told.rstrip("\n") + "\n")
+
+
+@app.command()
 def reserve(
     *,
     seeds: Annotated[int, typer.Option(help="Seed-weeks, and seeds of the mark-up.", min=1, max=1_000)] = 10,

@@ -8,6 +8,7 @@ ALL: Final = (
     "codec",
     "winner",
     "auction",
+    "mechanism",
     "pricing",
     "journal",
     "etp_server",

@@ -25,6 +25,12 @@ KEYS = {
         "auction.standing_displace_us",
         "auction.standing_wave_us",
     },
+    "mechanism": {
+        "mechanism.bid_events_n2_per_s",
+        "mechanism.auctions_n10_per_s",
+        "mechanism.sealed_n2_per_s",
+        "mechanism.sealed_n10_per_s",
+    },
     "winner": {"winner.worth_ms", "winner.best_subset_ms", "winner.step_ms", "winner.ratio_to_textbook"},
     "journal": {"journal.commitments_per_s", "journal.fdatasync_p99_ms", "journal.ratio_to_fdatasync"},
     "etp_server": {
