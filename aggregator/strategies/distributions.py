@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -154,6 +154,15 @@ class Table:
     """The empirical distribution of sorted observations."""
 
     values_e4: tuple[float, ...]
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Keep the hash: bids are remembered by distribution, and there may be many observations."""
+        object.__setattr__(self, "_hash", hash(self.values_e4))
+
+    def __hash__(self) -> int:
+        """Return the hash of the observations."""
+        return self._hash
 
     @property
     def low_e4(self) -> float:

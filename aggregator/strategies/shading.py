@@ -7,9 +7,10 @@ information rent: it is never shaded, it only moves the reserve as seen by the p
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import ClassVar, Final
 
 from aggregator.strategies.distributions import Distribution, Normal, Table, Triangular, Uniform
@@ -18,6 +19,8 @@ from aggregator.strategies.types import Decision, Draws, LotView, Mind, Outcome,
 _INTERVALS: Final = 256
 """Simpson intervals; even. The integrand is smooth between the kinks of the distribution."""
 _NOTHING: Final = 1e-12
+_TINY: Final = 1e-290
+"""Below this a power of a share has lost its digits."""
 
 
 @lru_cache(maxsize=4_096)
@@ -58,9 +61,29 @@ def _uniform_rent(private_e4: float, n: int, start_e4: float, values: Uniform) -
 
 def _table_rent(private_e4: float, n: int, start_e4: float, values: Table, mass: float) -> float:
     """Return the integral of (F(x)/F(v))^(n-1) of a distribution that rises in steps: exact."""
+    top = mass ** (n - 1)
+    if top > _TINY:
+        return (_table_integral(private_e4, n, values) - _table_integral(start_e4, n, values)) / top
     inner = [value for value in values.values_e4 if start_e4 < value < private_e4]
     edges = [start_e4, *inner, private_e4]
     return sum((high - low) * (values.cdf(low) / mass) ** (n - 1) for low, high in pairwise(edges))
+
+
+def _table_integral(price_e4: float, n: int, values: Table) -> float:
+    """Return the integral of F(x)^(n-1) up to a price, from the lowest observation on."""
+    below = bisect_right(values.values_e4, price_e4)
+    if below == 0:
+        return 0.0
+    share = below / len(values.values_e4)
+    return _table_integrals(n, values)[below - 1] + (price_e4 - values.values_e4[below - 1]) * share ** (n - 1)
+
+
+@lru_cache(maxsize=8)
+def _table_integrals(n: int, values: Table) -> list[float]:
+    """Return the integral of F(x)^(n-1) up to each observation."""
+    count = len(values.values_e4)
+    steps = enumerate(pairwise(values.values_e4), start=1)
+    return list(accumulate(((high - low) * (k / count) ** (n - 1) for k, (low, high) in steps), initial=0.0))
 
 
 def _rent(low_e4: float, high_e4: float, n: int, values: Distribution, mass: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -109,6 +110,15 @@ def test_a_table_is_shaded_exactly() -> None:
     values = Table((1.0, 2.0, 4.0))
     assert shaded(4, 2, 0, values) == pytest.approx(4 - (1 * (1 / 3) + 2 * (2 / 3)))
     assert shaded(4, 3, 2, values) == pytest.approx(4 - 2 * (2 / 3) ** 2)
+
+
+def test_a_large_table_is_as_exact_as_a_sum_over_its_steps() -> None:
+    values = Table(tuple(sorted((k * 7_919 % 10_007) * 100.0 for k in range(400))))
+    for n in (2, 5, 64, 1_000):
+        for v, r in ((900_000, 0), (500_050, 123_400), (30_000, 0), (values.high_e4 + 500, 200_000)):
+            edges = [max(r, values.low_e4), *[x for x in values.values_e4 if r < x < v], v]
+            rent = sum((b - a) * (values.cdf(a) / values.cdf(v)) ** (n - 1) for a, b in pairwise(edges))
+            assert shaded(v, n, r, values) == pytest.approx(v - rent, rel=1e-9)
 
 
 def test_a_kink_does_not_disturb_the_quadrature() -> None:
