@@ -13,6 +13,8 @@ from market.draws import uniform
 if TYPE_CHECKING:
     from market.setting import Buyer, Setting
 
+GIVE_UP_MS: Final = 5_000
+"""A buyer waits so long for an answer (`aggregator.bids`)."""
 _RETRY_MS: Final = 200
 _LOSSES_MAX: Final = 12
 """Twelve losses in a row stall for 13 minutes: longer than any lot."""

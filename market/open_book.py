@@ -34,7 +34,7 @@ from etp.auction import (
 )
 from market.bidder import Bidder, Placed, Quote, Refused, Won
 from market.draws import lot_seed, stream
-from market.links import ways
+from market.links import GIVE_UP_MS, ways
 from market.setting import LOT_MAX_WH, NAMES, PRICE_MAX_E4, Buyer, Outcome, Setting, Sold
 
 if TYPE_CHECKING:
@@ -44,8 +44,6 @@ if TYPE_CHECKING:
 
 _HEARD, _BID, _PUSH, _GIVE_UP, _OTHER = range(5)
 _PUSH_GAP_MS: Final = 20
-_GIVE_UP_MS: Final = 5_000
-"""A buyer waits so long for an answer (`aggregator.bids`)."""
 
 
 class OpenBook:
@@ -150,7 +148,7 @@ class OpenBook:
         if arrival_ms is not None:
             self._later(ceil(arrival_ms), _BID, buyer, placed)
         else:
-            self._later(now_ms + _GIVE_UP_MS, _GIVE_UP, buyer, placed.bid_id)
+            self._later(now_ms + GIVE_UP_MS, _GIVE_UP, buyer, placed.bid_id)
 
     def _take(self, buyer: int, placed: Placed, time_ms: float) -> None:
         """Give the engine all bids that arrive in this ms."""
@@ -210,7 +208,7 @@ class OpenBook:
         if arrival_ms is not None:
             self._later(arrival_ms, _HEARD, buyer, told)
         elif isinstance(told, Refused):
-            self._later(now_ms + _GIVE_UP_MS, _GIVE_UP, buyer, told.bid_id)
+            self._later(now_ms + GIVE_UP_MS, _GIVE_UP, buyer, told.bid_id)
 
     def _later(self, time_ms: float, kind: int, buyer: int, told: Any) -> None:
         self._sequence += 1

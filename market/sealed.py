@@ -7,13 +7,13 @@ beforehand and no heap is needed: the bids go to the engine ms by ms, then the c
 from __future__ import annotations
 
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aggregator.strategies import LotView, Mind
 from aggregator.strategies import Outcome as Lesson
 from etp.auction import Award, Bid, Bids, Lot, LotClosed, Open, Tick, new_auction, next_deadline, stats, step
 from market.draws import lot_seed, stream
-from market.links import ways
+from market.links import GIVE_UP_MS, ways
 from market.setting import NAMES, Outcome, Setting, Sold, affordable_e4
 
 if TYPE_CHECKING:
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
     from aggregator.strategies import Strategy
     from market.setting import Buyer
+
+
+_TRIES: Final = 100
+"""A bid that is never heard is sent again, in a lot that nobody buys; a link without any message ends it here."""
 
 
 def play_sealed(
@@ -98,8 +102,14 @@ def clear(setting: Setting, bids: Sequence[tuple[int, Sequence[Bid]]], *, seed: 
 
 
 def _read_ms(setting: Setting, buyer: Buyer, *, seed: int, lot: int, index: int) -> int | None:
-    """Return when the bid of a buyer that answers the opening is read, None when a message is never heard."""
+    """Return when the bid of a buyer that answers the opening is read, None when it never is."""
     down, up = ways(setting, buyer, seed=seed, lot=lot, index=index)
-    heard_ms = down.arrival_ms(0)
-    arrival_ms = None if heard_ms is None else up.arrival_ms(heard_ms)
-    return None if arrival_ms is None else ceil(arrival_ms)
+    sent_ms = down.arrival_ms(0)
+    if sent_ms is None:
+        return None
+    for _ in range(_TRIES):
+        arrival_ms = up.arrival_ms(sent_ms)
+        if arrival_ms is not None:
+            return ceil(arrival_ms)
+        sent_ms += GIVE_UP_MS
+    return None
