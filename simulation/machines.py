@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import random
 import tomllib
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -31,7 +32,6 @@ from simulation.scene import LINK_WAITS_MS
 
 if TYPE_CHECKING:
     import asyncio
-    import random
     from collections.abc import Callable
     from pathlib import Path
 
@@ -108,6 +108,7 @@ class GatewayHost:
             loop_blocks=False,
             telemetry=False,
             journal_rules=UpkeepRules(checkpoint_every=200, whole_rows=10**9),
+            pricing_executor=lambda: VirtualExecutor(Disk(), random.Random(self.name)),  # its draws are nobody else's
         )
         self.gateway = Gateway(self.site, around, hub=TellingHub(self.name, self._tell, self.wall_ms))
         task = self._loop.start_in(self.process, self.gateway.start(control=False))

@@ -26,6 +26,16 @@ SCARCE: Final[dict[str, Any]] = {"own_power_w": 700}
 """What differs at a battery of which too much is wanted: little sun."""
 SCARCE_START_PERMILLE: Final = (220, 300)
 _SCARCE_POWER_W: Final = 600
+_RESERVES_C: Final = (5.0, 8.0, 12.5)
+_MARKET_C: Final = 12.5
+"""The reserve that is not named but worked out: a kWh fetches as much later, and a mark-up is learned on top."""
+_FOLLOWS_MARKET: Final = f"""[battery.reserve]
+kind = "dynamic"
+floor_c_per_kwh = 5.0
+wear_c_per_kwh = 2.5
+[battery.reserve.sell]
+kind = "flat"
+c_per_kwh = {_MARKET_C}"""
 _SCARCE_BID_KWH: Final = 0.2
 _OTHER_RULES: Final = ("sealed_first", "sealed_second", "ascending_clock", "first_acceptable")
 _SCARCE_SHARE: Final = 0.25
@@ -93,6 +103,7 @@ def site_toml(rng: random.Random, names: list[str], market: Market) -> str:
     ]
     standing_ms = rng.choice((50, 200, 400))
     for number, name in enumerate(names):
+        reserve_c = rng.choice(_RESERVES_C)
         lines += [
             "[[battery]]",
             f'name = "{name}"',
@@ -101,10 +112,11 @@ def site_toml(rng: random.Random, names: list[str], market: Market) -> str:
             f"lot_kwh = {market.lot_kwh}",
             f'rule = "{market.rule}"',
             f"standing_ms = {standing_ms}",
-            f"reserve_c_per_kwh = {rng.choice((5.0, 8.0, 12.5))}",
+            f"reserve_c_per_kwh = {reserve_c}" if reserve_c != _MARKET_C else "",
             f"increment_c = {rng.choice((0.5, 1, 2))}",
             f"share_percent = {100 if market.scarce else rng.choice((50, 80, 100))}",
             f"max_power_w = {_SCARCE_POWER_W}" if market.scarce else "",
+            _FOLLOWS_MARKET if reserve_c == _MARKET_C else "",
         ]
     return "\n".join(lines)
 
