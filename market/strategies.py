@@ -93,12 +93,12 @@ def limit_of(name: str, setting: Setting, n: int, values: Mapping[str, Any] | No
     if name == "reserve" or (name == "equilibrium" and n == 1 and pays_own_price):
         return lambda value_e4: reserve_e4 if value_e4 >= reserve_e4 else None
     if name == "naive":
-        return lambda value_e4: _from(reserve_e4, on_grid(value_e4 * (n - 1) / n))
+        return lambda value_e4: _between(reserve_e4, on_grid(value_e4 * (n - 1) / n), value_e4)
     if name.startswith(_FRACTION):
         part = _part_of(name)
-        return lambda value_e4: _from(reserve_e4, on_grid(value_e4 * part + _HAIR_E4))
+        return lambda value_e4: _between(reserve_e4, on_grid(value_e4 * part + _HAIR_E4), value_e4)
     if name == "truthful" or (name == "equilibrium" and not pays_own_price):
-        return lambda value_e4: _from(reserve_e4, value_e4)
+        return lambda value_e4: _between(reserve_e4, value_e4, value_e4)
     if name == "equilibrium" and setting.rule == "sealed_first":
         return _remembered(distribution_of(values), n, reserve_e4)
     return None
@@ -137,8 +137,8 @@ def _remembered(distribution: Distribution, n: int, reserve_e4: int) -> Limit:
     return limit
 
 
-def _from(reserve_e4: int, price_e4: int) -> int | None:
-    return price_e4 if price_e4 >= reserve_e4 else None
+def _between(reserve_e4: int, price_e4: int, value_e4: int) -> int | None:
+    return price_e4 if reserve_e4 <= price_e4 <= value_e4 else None
 
 
 def _part_of(name: str) -> float:

@@ -152,6 +152,7 @@ def test_values_below_the_reserve_and_negative_ones_buy_nothing() -> None:
         for strategy in STRATEGIES:
             assert whole_lot(Setting(rule, 1_000, 100_000), [99_900] * 3, strategy=strategy).awards == ()
             assert whole_lot(Setting(rule, 1_000, 0), [-100, -50_000], strategy=strategy).awards == ()
+            assert whole_lot(Setting(rule, 1_000, 0), [-100], strategy=strategy).awards == ()
 
 
 def test_a_budget_cuts_the_price_and_nothing_buys_nothing() -> None:
