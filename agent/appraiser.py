@@ -46,8 +46,9 @@ class ForSale(NamedTuple):
 class AppraiserPorts(NamedTuple):
     """What an appraiser needs from the battery it prices.
 
-    `for_sale` is None while the battery has not told its ratings; `reached` is the number of buyers who are told of a
-    lot; `learned` writes a lot down; `changed` presents a new reserve; `told` is for logs, metrics and alarms.
+    `for_sale` is None while the battery has not told its ratings and its charge; `reached` is the number of buyers who
+    are told of a lot; `learned` writes a lot down; `changed` presents a new reserve; `told` is for logs, metrics and
+    alarms.
     """
 
     for_sale: Callable[[], ForSale | None]

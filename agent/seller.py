@@ -133,11 +133,11 @@ class Seller:
         return parts
 
     def for_sale(self) -> ForSale | None:
-        """Return what a dynamic reserve is made for; None while the battery has not told its ratings."""
-        info, limits = self._battery.info, self._limits
-        if info is None:
+        """Return what a dynamic reserve is made for; None while the battery has not told its ratings and its charge."""
+        info, limits, state = self._battery.info, self._limits, self.state()
+        if info is None or state.soc_permille is None:
             return None
-        usable_wh, full_wh = usable(self._battery.state, info, limits)
+        usable_wh, full_wh = usable(state, info, limits)
         sold_wh = self.promises().energy_wh
         return ForSale(
             energy_wh=energy.sellable_wh(min(usable_wh, self.offer.usable_wh), full_wh, sold_wh, limits.share_permille),

@@ -230,6 +230,26 @@ def test_a_clock_that_is_set_is_followed_with_the_batterys_next_word(tmp_path: P
     run(scenario())
 
 
+def test_a_battery_that_is_silent_for_a_while_is_not_taken_for_another(tmp_path: Path) -> None:
+    write(tmp_path / "prices.csv", [10.0, 10.0, 40.0, 40.0, *[10.0] * 20])
+
+    async def scenario() -> None:
+        async with world(tmp_path, battery=reserve(FROM_FILE, "end_c_per_kwh = 0")) as here:
+            assert here.front.appraiser is not None
+            before = here.front.appraiser._last
+            assert price(here)["reserve_e4"] == 100_000
+            here.device.troubles.silent = True
+            await asyncio.sleep(6)
+            assert here.seller.for_sale() is None
+            assert price(here)["reserve_e4"] == 400_000  # what is unsure is not sold cheaply
+            here.device.troubles.silent = False
+            await here.until_selling()
+            assert price(here)["reserve_e4"] == 100_000
+            assert here.front.appraiser._last is before
+
+    run(scenario())
+
+
 def test_work_that_fails_is_done_again_and_nothing_is_sold_before(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with world(tmp_path, battery=reserve(), selling=False) as here:
