@@ -1,9 +1,9 @@
 """What holds for every test.
 
 Property tests have no deadline of their own: a busy machine is not a finding. Directories have short names: the path of
-a unix socket has at most 107 bytes, and those of a test runner's workers eat most of them. Ctrl-C reaches what a test
-starts, also where the tests themselves run in the background of a shell that ignores it. With WATTBID_REQUIRE_SYSTEM
-set, what is marked `system` must run: continuous integration has installed its packages.
+a unix socket has at most 107 bytes, and those of a test runner's workers eat most of them. Ctrl-C and a closed terminal
+reach what a test starts, also where the tests themselves run in the background or under nohup. With
+WATTBID_REQUIRE_SYSTEM set, what is marked `system` must run: continuous integration has installed its packages.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ settings.register_profile("house", deadline=None, suppress_health_check=[HealthC
 settings.load_profile("house")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.hookimpl(wrapper=True)
