@@ -70,7 +70,6 @@ class OpenBook:
         both = [ways(setting, buyer, seed=seed, lot=lot, index=index) for index, buyer in enumerate(buyers)]
         self._down = [down for down, _ in both]
         self._up = [up for _, up in both]
-        self._asked_wh = [buyer.need_wh for buyer in buyers]
         self._pushed_ms = [-_PUSH_GAP_MS] * len(buyers)
         self._to_push = [False] * len(buyers)
         self._heap: list[tuple[float, int, int, int, Any]] = []
@@ -153,11 +152,9 @@ class OpenBook:
     def _take(self, buyer: int, placed: Placed, time_ms: float) -> None:
         """Give the engine all bids that arrive in this ms."""
         heap = self._heap
-        self._asked_wh[buyer] = placed.wh
         bids = [Bid(self._names[buyer], placed.bid_id, placed.price_e4, placed.wh)]
         while heap and heap[0][0] == time_ms and heap[0][1] == _BID:
             _, _, _, buyer, placed = heappop(heap)
-            self._asked_wh[buyer] = placed.wh
             bids.append(Bid(self._names[buyer], placed.bid_id, placed.price_e4, placed.wh))
         self._bids += len(bids)
         self._step(Bids(tuple(bids)))
@@ -174,7 +171,7 @@ class OpenBook:
         self._to_push[buyer] = False
         self._pushed_ms[buyer] = self._now_ms
         auction, name = self._auction, self._names[buyer]
-        beat_e4 = quote(auction, name, self._asked_wh[buyer], self._now_ms)
+        beat_e4 = quote(auction, name, self._buyers[buyer].need_wh, self._now_ms)
         own_e4 = own_price(auction, name) or None
         if own_e4 is None and not self._setting.reserve_e4 and any(bid.peer == name for bid in standing(auction)):
             own_e4 = 0

@@ -177,7 +177,7 @@ def test_a_limit_is_what_is_bid(name: str, rule: str, value_e4: int, n: int) -> 
 def test_shares_of_a_value_are_not_cut_by_rounding() -> None:
     limit = limit_of("fraction:0.29", Setting("sealed_first", 100, 0), 2, None)
     assert limit is not None
-    assert limit(1_000_000) == 290_000
+    assert [limit(value_e4) for value_e4 in (100_000, 1_000_000)] == [29_000, 290_000]
 
 
 def test_every_strategy_of_the_aggregator_is_known() -> None:
