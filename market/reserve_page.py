@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from market.reserve_study import Row, Study
 
 _WIDTH: Final = 120
+_MARKED: Final = ", mark-up"
 _TIERS: Final = ", ".join(f"{tier.price_e4 // 10_000} c from {tier.from_soc_permille // 10} %" for tier in TIERS)
 _HEAD: Final = f"""# What a dynamic reserve earns
 
@@ -99,7 +100,7 @@ def _verdict(rows: Sequence[Row]) -> Iterator[str]:
     yield "|---|---|---|---|---|"
     for name in FORECASTS:
         for n in BUYERS:
-            off, on, best = f"dynamic, {name}", f"dynamic, {name}, mark-up", best_fixed(rows, n).arm
+            off, on, best = f"dynamic, {name}", f"dynamic, {name}{_MARKED}", best_fixed(rows, n).arm
             has_markup = n > 1
             cells = [
                 _signed(added(rows, off, best, n)[1]),
@@ -119,6 +120,14 @@ def _losses(rows: Sequence[Row]) -> Iterator[str]:
     yield f"Not above the simple owner (capped mean): {_named(below)}."
     yield ""
     yield f"Below the best fixed reserve, which nobody knows beforehand (capped mean): {_named(behind)}."
+    yield ""
+    harmed = [row for row in dynamic if row.arm.endswith(_MARKED) and _is_harmed(rows, row)]
+    yield f"The mark-up surely costs more than it brings (whole interval below 0): {_named(harmed)}."
+
+
+def _is_harmed(rows: Sequence[Row], row: Row) -> bool:
+    high = added(rows, row.arm, row.arm.removesuffix(_MARKED), row.n)[1].high
+    return high is not None and high < 0
 
 
 def _named(rows: Sequence[Row]) -> str:
@@ -194,6 +203,8 @@ _TAIL: Final = f"""## What it is not
 - The buyers' need is never met: every buyer wants every lot. Two weeks are a short time to learn in.
 - With one buyer the history of own sales teaches nothing: a sale fetches the reserve, the history says so, and the \
 reserve follows from the history.
+- The history of own sales holds what was paid, mark-ups included: with a mark-up the next forecast is dearer, and \
+so is the next reserve.
 - "True spot" is no upper bound: it knows the spot price, not the buyers' private values, and it plans as if every kWh \
 fetched exactly the spot price.
 - The mark-up's theory has values drawn independently, lot by lot. In the week the spot price moves them all together.

@@ -226,7 +226,18 @@ def test_a_page_marks_the_best_fixed_reserve_and_says_where_a_dynamic_one_loses(
         "dynamic, own sales (n = 1); dynamic, own sales (n = 2); dynamic, own sales, mark-up (n = 2); dynamic, own"
         " sales (n = 5); dynamic, own sales, mark-up (n = 5)."
     )
+    assert "(whole interval below 0): none." in told
     assert added(rows, "dynamic, true spot", "dynamic, time of use", 2)[0].mean == 10_000
+
+
+def test_a_page_says_where_the_mark_up_surely_harms() -> None:
+    def row(arm: Arm, n: int) -> Row:
+        off = 30_000.0 if arm.kind == "own" and not arm.learns else 0.0
+        weeks = (off, off + 10.0)
+        return Row(arm.name, n, *(interval(weeks),) * 2, 1.0, interval(weeks), 3.0, 1.0, weeks, weeks)
+
+    told = page(Study(2, tuple(row(arm, n) for n in (1, 2, 5) for arm in arms_of(n)), ()))
+    assert "(whole interval below 0): dynamic, own sales, mark-up (n = 2);" in told
 
 
 def test_equal_seeds_give_equal_figures_whatever_the_hash_seed() -> None:
