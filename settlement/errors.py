@@ -1,7 +1,11 @@
 """What can go wrong with keys and settlement.
 
 SettlementError
-  +- KeyFileError   a root file cannot be created, read or trusted; says where, what and what to do
+  +- KeyFileError            a file with keys cannot be created, read or trusted; says where, what and what to do
+  |    +- WrongPasswordError     the keystore is whole, and this password does not open it
+  +- KeyFormatError          a key from elsewhere (Solana JSON, PEM) that is none
+  +- TermsError              a value that no contract, receipt or statement may hold; says which field and why
+  +- SignatureRefusedError   a signature that does not count; says why
 """
 
 from __future__ import annotations
@@ -17,10 +21,35 @@ class SettlementError(Exception):
 
 
 class KeyFileError(SettlementError):
-    """A root file that must not be used: the path, what is wrong with it, and what the operator does about it."""
+    """A file of keys that must not be used: the path, what is wrong with it, and what the operator does about it."""
 
     def __init__(self, path: Path, problem: str, remedy: str) -> None:
         super().__init__(f"{path}: {problem}; {remedy}")
         self.path = path
         self.problem = problem
         self.remedy = remedy
+
+
+class WrongPasswordError(KeyFileError):
+    """A keystore that is whole, and a password that does not open it."""
+
+
+class KeyFormatError(SettlementError):
+    """Text that should hold a key from elsewhere and does not."""
+
+
+class TermsError(SettlementError):
+    """A value that no contract, receipt or statement may hold: the field, and why not."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}")
+        self.field = field
+        self.problem = problem
+
+
+class SignatureRefusedError(SettlementError):
+    """A signature that does not count: the reason, one of a fixed set where the bytes themselves are at fault."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"signature refused: {reason}")
+        self.reason = reason
