@@ -1,6 +1,6 @@
 """Settlement: the keys of a battery or a buyer, and how trades become money.
 
-Lives here: the root file, the keys derived from it, contract and receipt with what is signed of them,
+Lives here: the root file, the keys derived from it and the keystore, contract and receipt with what is signed of them,
 and what a ledger needs of a trade. Never here: a socket of the trading protocol, a battery, a journal, or anything of
 `agent`. It imports `etp` for message values and the signer interface only; `agent`, `aggregator`, `simulation` and
 `cli` may import it.
@@ -15,7 +15,10 @@ from settlement.errors import (
     TermsError,
     WrongPasswordError,
 )
+from settlement.exchange import from_pem, from_solana_json, to_pem, to_solana_json
+from settlement.keyring import KeyRing
 from settlement.keys import IdentityKey, Purpose, SeedKey, derive, device_id, load_or_create_root
+from settlement.keystore import change_keystore, create_keystore, read_keystore, read_public_keys
 from settlement.money import Split
 from settlement.receipt import Receipt
 from settlement.signing import (
@@ -35,6 +38,7 @@ __all__ = [
     "IdentityKey",
     "KeyFileError",
     "KeyFormatError",
+    "KeyRing",
     "Party",
     "Purpose",
     "Receipt",
@@ -47,12 +51,20 @@ __all__ = [
     "TermsError",
     "Venue",
     "WrongPasswordError",
+    "change_keystore",
     "check_contract",
     "check_receipt",
+    "create_keystore",
     "derive",
     "device_id",
+    "from_pem",
+    "from_solana_json",
     "load_or_create_root",
+    "read_keystore",
+    "read_public_keys",
     "sign_contract",
     "sign_receipt",
     "signed_bytes",
+    "to_pem",
+    "to_solana_json",
 ]
