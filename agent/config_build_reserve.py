@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.pricing import (
+    MARKUP_MAX_E4,
     WEAR_ASSUMED_E4,
     Band,
     DynamicTerms,
@@ -63,11 +64,18 @@ def _dynamic_of(reserve: ReserveSection, *, reserve_min_c: float) -> DynamicTerm
         charge_permille=tenths(reserve.charge_efficiency_percent),
         wear_e4=wear,
         wear_basis=basis,
-        markup_max_e4=price_e4(reserve.markup_max_c_per_kwh),
+        markup_max_e4=_markup_max_of(reserve.markup_max_c_per_kwh, sell),
         terminal_e4=None if reserve.end_c_per_kwh is None else price_e4(reserve.end_c_per_kwh),
         fallback_e4=price_e4(reserve.fallback_c_per_kwh),
         keep_ms=reserve.keep_h * _HOUR_MS,
     )
+
+
+def _markup_max_of(most_c: float | None, sell: FlatTariff | TimeOfUse | PriceFile | OwnSales) -> int:
+    """Return what the file says; own sales hold the mark-up already and would raise cost and reserve in turns."""
+    if most_c is None:
+        return 0 if isinstance(sell, OwnSales) else MARKUP_MAX_E4
+    return price_e4(most_c)
 
 
 def _forecast_of(section: ForecastSection, zone: str) -> FlatTariff | TimeOfUse | PriceFile | OwnSales:

@@ -61,6 +61,8 @@ def _unreadable(source: PriceFile) -> str:
 def _keys(battery: BatterySection, reserve: ReserveSection, terms: DynamicTerms) -> Iterator[tuple[str, str]]:
     if reserve.buy is None and reserve.charge_power_w is not None:
         yield "charge_power_w", "nothing is charged without [battery.reserve.buy]"
+    if isinstance(terms.sell, OwnSales) and terms.markup_max_e4:
+        yield "markup_max_c_per_kwh", "own sales hold the mark-up already: cost and reserve raise each other"
     if battery.rule == "sealed_first" and terms.markup_max_e4:
         yield (
             "markup_max_c_per_kwh",

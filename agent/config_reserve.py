@@ -152,14 +152,15 @@ class ReserveSection(Section):
         le=1_000_000_000,
         default_text="none",
     )
-    markup_max_c_per_kwh: Price = key(
-        5.0,
+    markup_max_c_per_kwh: Price | None = key(
+        None,
         unit="c/kWh",
         text="Most that may be asked above floor and cost. What is asked is learned from the bids of past lots, and 0 "
         "for the first 200 of them; 0 = never anything.",
         ge=0,
         le=1_000,
         allowed="0..1000 in steps of 0.01",
+        default_text="5; 0 with own_sales, whose prices hold the mark-up already",
     )
     charge_power_w: int | None = key(
         None,

@@ -9,7 +9,16 @@ calls these files at the right moments. The agent and the market study import it
 Prices are `price_e4` (1/10 000 c/kWh) on the tick of the trading grid, and everything rounds up.
 """
 
-from agent.pricing.dynamic import WEAR_ASSUMED_E4, DynamicTerms, Parts, horizon, parts_of, terminal_e4, wear_e4
+from agent.pricing.dynamic import (
+    MARKUP_MAX_E4,
+    WEAR_ASSUMED_E4,
+    DynamicTerms,
+    Parts,
+    horizon,
+    parts_of,
+    terminal_e4,
+    wear_e4,
+)
 from agent.pricing.forecast import (
     HORIZON_SLOTS,
     SLOT_MS,
@@ -31,6 +40,7 @@ from agent.pricing.reserve import FixedReserve, OwnerReserve, PricingError, Rese
 __all__ = [
     "HORIZON_SLOTS",
     "LOTS_MIN",
+    "MARKUP_MAX_E4",
     "SLOT_MS",
     "WEAR_ASSUMED_E4",
     "Band",

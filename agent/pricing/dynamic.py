@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from agent.pricing.forecast import Forecast
     from agent.pricing.markup import Markup
 
+MARKUP_MAX_E4: Final = 50_000
+"""Most that past lots may add to cost, where the owner does not say."""
 WEAR_ASSUMED_E4: Final = 50_000
 """5 c a delivered kWh: an assumption, the middle of 3..8 c. Replacement cost over throughput is often above 20 c, more
 than most evenings pay; nothing at all would wear the battery for minimal gains."""
@@ -45,7 +47,7 @@ class DynamicTerms:
     charge_permille: int = 950
     wear_e4: int = WEAR_ASSUMED_E4
     wear_basis: WearBasis = "assumed"
-    markup_max_e4: int = 50_000
+    markup_max_e4: int = MARKUP_MAX_E4
     terminal_e4: int | None = None
     fallback_e4: int = 0
     keep_ms: int = 12 * 3_600_000

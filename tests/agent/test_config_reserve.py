@@ -173,6 +173,15 @@ def test_what_is_assumed_or_surely_not_meant_is_doubted(tmp_path: Path) -> None:
     assert sealed.startswith("markup_max_c_per_kwh: no mark-up is learned under sealed_first")
 
 
+def test_own_sales_get_no_markup_unless_it_is_said(tmp_path: Path) -> None:
+    path, sell = tmp_path / "site.toml", '[battery.reserve.sell]\nkind = "own_sales"'
+    assert terms(dynamic(sell=sell), path).markup_max_e4 == 0
+    said = dynamic("markup_max_c_per_kwh = 2\nwear_c_per_kwh = 5\nfallback_c_per_kwh = 12", sell)
+    assert terms(said, path).markup_max_e4 == 20_000
+    [raised] = doubts(said, path)
+    assert raised == "markup_max_c_per_kwh: own sales hold the mark-up already: cost and reserve raise each other"
+
+
 def test_a_forecast_file_that_cannot_be_used_is_doubted(tmp_path: Path) -> None:
     path = tmp_path / "site.toml"
     text = dynamic("wear_c_per_kwh = 5", '[battery.reserve.sell]\nkind = "file"\npath = "prices.csv"')
