@@ -204,7 +204,7 @@ _TAIL: Final = f"""## What it is not
 - With one buyer the history of own sales teaches nothing: a sale fetches the reserve, the history says so, and the \
 reserve follows from the history.
 - The history of own sales holds what was paid, mark-ups included: with a mark-up the next forecast is dearer, and \
-so is the next reserve.
+so is the next reserve. The agent therefore adds none to own sales unless its owner says so.
 - "True spot" is no upper bound: it knows the spot price, not the buyers' private values, and it plans as if every kWh \
 fetched exactly the spot price.
 - The mark-up's theory has values drawn independently, lot by lot. In the week the spot price moves them all together.
