@@ -88,7 +88,8 @@ def _lax_keys() -> list[Vector]:
     good = _unhex(_LAX_UNDER_SMALL_ORDER[0][0]) + (1).to_bytes(32, "little")
     for y, sign_bit in ((1, 1), (_PRIME - 1, 1), (_PRIME, 0), (_PRIME, 1), (_PRIME + 1, 0), (_PRIME + 1, 1)):
         point = (y | sign_bit << 255).to_bytes(32, "little")
-        found.append(_vector(f"a key of small order, written as {point.hex()}", point, good, why=small))
+        lax = y % _PRIME == 1
+        found.append(_vector(f"a key of small order, written as {point.hex()}", point, good, why=small, lax=lax))
     return found
 
 
