@@ -22,6 +22,7 @@ _COMMANDS: Final = {
     "aggregator": ("cli.aggregator", "Buy energy from batteries, as a configuration file says."),
     "check-site": ("cli.check_site", "Check a site file and print what it means."),
     "demo": ("cli.demo", "Run batteries, agents and aggregators on this machine and watch them trade."),
+    "keys": ("cli.keys", "Make, show and move the keys of a device."),
     "sim": ("cli.sim", "Simulated devices on real sockets."),
     "simulate": ("cli.simulate", "Trade for hours in virtual time under faults drawn from one seed."),
     "study": ("cli.study", "Hold the auction against theory."),

@@ -15,7 +15,7 @@ from settlement.errors import (
     TermsError,
     WrongPasswordError,
 )
-from settlement.exchange import from_pem, from_solana_json, to_pem, to_solana_json
+from settlement.exchange import from_pem, from_solana_json, from_text, to_base58, to_pem, to_solana_json
 from settlement.keyring import KeyRing
 from settlement.keys import IdentityKey, Purpose, SeedKey, derive, device_id, load_or_create_root
 from settlement.keystore import change_keystore, create_keystore, read_keystore, read_public_keys
@@ -59,12 +59,14 @@ __all__ = [
     "device_id",
     "from_pem",
     "from_solana_json",
+    "from_text",
     "load_or_create_root",
     "read_keystore",
     "read_public_keys",
     "sign_contract",
     "sign_receipt",
     "signed_bytes",
+    "to_base58",
     "to_pem",
     "to_solana_json",
 ]

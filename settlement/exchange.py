@@ -23,8 +23,24 @@ from settlement.keys import SeedKey
 
 TEXT_BYTES_MAX: Final = 4_096
 """Either form has a few hundred bytes."""
+_ALPHABET: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _SEED_BYTES: Final = 32
 _PAIR_BYTES: Final = 64
+
+
+def to_base58(data: bytes) -> str:
+    """Return bytes as Solana writes addresses and transaction signatures; a leading zero byte is a leading 1."""
+    number = int.from_bytes(data, "big")
+    digits = ""
+    while number:
+        number, digit = divmod(number, len(_ALPHABET))
+        digits = _ALPHABET[digit] + digits
+    return _ALPHABET[0] * (len(data) - len(data.lstrip(b"\0"))) + digits
+
+
+def from_text(text: str) -> bytes:
+    """Return the seed in either form, told apart by how it begins. Raises KeyFormatError."""
+    return from_pem(text) if text.lstrip().startswith("-----BEGIN") else from_solana_json(text)
 
 
 def to_solana_json(seed: bytes) -> str:

@@ -16,7 +16,16 @@ from cryptography.hazmat.primitives.serialization import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from settlement import KeyFormatError, SeedKey, from_pem, from_solana_json, to_pem, to_solana_json
+from settlement import (
+    KeyFormatError,
+    SeedKey,
+    from_pem,
+    from_solana_json,
+    from_text,
+    to_base58,
+    to_pem,
+    to_solana_json,
+)
 
 SEED = bytes(range(32))
 PAIR = [*SEED, *SeedKey(SEED).public_key]
@@ -108,3 +117,25 @@ def test_errors_hold_no_secret() -> None:
     with pytest.raises(KeyFormatError) as caught:
         from_solana_json(broken)
     assert "1, 2, 3" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b"", ""),
+        (bytes(32), "1" * 32),
+        (b"Hello World!", "2NEpo7TZRRrLZSi2U"),
+        (bytes.fromhex("0000287fb4cd"), "11233QC4"),
+        (
+            bytes.fromhex("06ddf6e1d765a193d9cbe146ceeb79ac1cb485ed5f5b37913a8cf5857eff00a9"),
+            "TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA",
+        ),
+    ],
+)
+def test_addresses_are_written_as_solana_writes_them(data: bytes, text: str) -> None:
+    assert to_base58(data) == text
+
+
+@given(SEEDS)
+def test_either_form_is_known_by_its_beginning(seed: bytes) -> None:
+    assert from_text(to_pem(seed)) == from_text("\n" + to_solana_json(seed)) == seed
