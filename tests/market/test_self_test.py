@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from etp.auction.sealed import SealedSecond
-from market.self_test import LIMIT, Check, cases, checks, held, second_of
+from market.self_test import (
+    LIMIT,
+    Check,
+    cases,
+    checks,
+    held,
+    second_lot_by_lot,
+    second_of,
+    standing_lot_by_lot,
+    standing_price,
+)
+from market.strategies import UpTo
 
 if TYPE_CHECKING:
     from etp.auction.book import Entry
@@ -34,6 +45,57 @@ def test_a_price_a_hundredth_too_high_is_found(monkeypatch: pytest.MonkeyPatch) 
     second, first = (next(case for case in cases() if case.name == f"{name} n=5 r=0.0") for name in ("second", "first"))
     assert abs(held(second, 1, 2_000).z) > LIMIT
     assert abs(held(first, 1, 2_000).z) < LIMIT
+
+
+def test_one_tick_too_much_in_a_hundred_lots_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    honest, count = SealedSecond.clear, 0
+
+    def dearer(self: SealedSecond, lot: OpenLot, entries: list[Entry], now_ms: int) -> tuple[list[Entry], list[int]]:
+        nonlocal count
+        count += 1
+        winners, prices = honest(self, lot, entries, now_ms)
+        return winners, [price + 100 * (count % 100 == 0) for price in prices]
+
+    assert second_lot_by_lot(1, 60) == ("second price, lots off the second value", 0.0, 0.0, 0.0)
+    monkeypatch.setattr(SealedSecond, "clear", dearer)
+    found = second_lot_by_lot(1, 60)
+    assert found.measured > 0
+    assert found.z == math.inf
+
+
+@pytest.mark.parametrize("n", [2, 5])
+@pytest.mark.parametrize("reserve", [0.0, 0.5])
+def test_the_standing_bid_is_its_second_value_and_buyers_who_stop_early_are_found(n: int, reserve: float) -> None:
+    honest, beyond = standing_lot_by_lot(n, reserve, 1, 200)
+    assert abs(honest.z) < LIMIT
+    assert honest.se < 50
+    assert beyond == 0
+    for early_e4, least in ((500, LIMIT), (1_000, 10.0), (4_000, 40.0)):
+        shy = UpTo("shy", lambda value_e4, early_e4=early_e4: value_e4 - early_e4)  # type: ignore[misc]
+        seen, outside = standing_lot_by_lot(n, reserve, 1, 200, shy)
+        assert seen.z < -least
+        assert outside > 0
+
+
+def test_alone_at_the_standing_bid_nothing_may_differ() -> None:
+    alone, beyond = standing_lot_by_lot(1, 0.5, 1, 100)
+    assert (alone.expected, alone.measured, alone.se, beyond) == (0.0, 0.0, 0.0, 0)
+
+
+@pytest.mark.parametrize(
+    ("values_e4", "mean_e4", "variance"),
+    [
+        ([52_000], 50_000, 0),
+        ([90_000, 40_000], 50_000, 0),
+        ([50_000, 90_000], 50_500, 250_000),
+        ([52_300, 90_000], 52_500, 250_000),
+        ([52_300, 52_900], 52_000, 0),
+        ([52_300, 53_000, 51_900], 52_500, 250_000),
+        ([52_300, 53_000, 52_000], 52_000 + 1_000 * 2 / 3, 1_000_000 * 2 / 9),
+    ],
+)
+def test_the_price_of_a_standing_bid_by_hand(values_e4: list[int], mean_e4: float, variance: float) -> None:
+    assert standing_price(values_e4, 50_000, 1_000) == pytest.approx((mean_e4, variance))
 
 
 def test_a_score_where_nothing_may_differ() -> None:
