@@ -145,22 +145,22 @@ class Appraiser:
 
     # what lots and sales teach
 
-    def heed(self, bids: Sequence[Bid], reserve_e4: Callable[[], int]) -> None:
-        """Bids of one wake-up reached the auction, whose open lot has this reserve."""
+    def heed(self, bids: Sequence[Bid], asked: Callable[[], tuple[int, int]]) -> None:
+        """Bids of one wake-up entered the auction or were beaten; its open lot has this reserve and quantity (Wh)."""
         if not self._learns:
             return
         if self._lesson is None:
-            asked_e4 = reserve_e4()
+            asked_e4, lot_wh = asked()
             if all(bid.price_e4 < asked_e4 for bid in bids):
                 return
             parts = self.parts(self._ports.wall_ms())
-            self._lesson = LotLesson(parts._replace(reserve_e4=asked_e4), self._cap_e4)
+            self._lesson = LotLesson(parts._replace(reserve_e4=asked_e4), self._cap_e4, lot_wh)
         self._lesson.heed(bids)
 
     def lot_over(self, closed: LotClosed) -> None:
-        """A lot is over: learn from it when it was bid for and not taken back."""
+        """A lot is over: learn from it when half of it or more was bid for and it was not taken back."""
         lesson, self._lesson, self._waits_since = self._lesson, None, None
-        if lesson is not None and lesson.teaches and closed.sold_wh:
+        if lesson is not None and lesson.teaches and lesson.is_bid_for and closed.sold_wh:
             self._learn(lesson.seen(max(self._ports.reached(), closed.distinct_bidders)))
 
     def lot_waits(self, wall_ms: int) -> None:
@@ -170,7 +170,7 @@ class Appraiser:
             self._waits_since = slot
         elif slot > self._waits_since:
             self._waits_since = slot
-            lesson = LotLesson(self.parts(wall_ms), self._cap_e4)
+            lesson = LotLesson(self.parts(wall_ms), self._cap_e4, 0)
             if self._learns and lesson.teaches:
                 self._learn(lesson.seen(self._ports.reached()))
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 
 _BID: Final = int(MessageType.BID)
+_BEATEN: Final = frozenset({ReasonCode.OUTBID, ReasonCode.BUSY})
 _new: Final = tuple.__new__  # of a named tuple, without a frame for its constructor
 
 
@@ -149,7 +150,6 @@ class Desk:
             bids.append(_new(Bid, (peer, body[1], price_e4, energy_wh, covers(received, energy_wh))))
         if bids:
             self._ports.watch.bids_placed(bids)
-            self._ports.heed(bids)
             refusals = self.lots.refuse_all(bids, now_ms)
             if refusals is None and self._are_free(asked, bids):
                 self._take(asked, bids, now_ms)
@@ -235,6 +235,13 @@ class Desk:
             code = self.awards.confirm(link, received) or 0
         if code:
             self._reject(link, received, code)
+
+    def bids_judged(self, bids: Sequence[Bid], refusals: Sequence[Refuse]) -> None:
+        """Let the owner's price learn from bids that entered or were only beaten: the others could promise nothing."""
+        refused = {refusal[:2] for refusal in refusals if refusal[2] not in _BEATEN}
+        serious = [bid for bid in bids if bid[:2] not in refused] if refused else bids
+        if serious:
+            self._ports.heed(serious)
 
     def bid_refused(self, refusal: Refuse, now_ms: int) -> None:
         """Answer a refused or beaten bid with the reason and the price to beat."""

@@ -90,7 +90,7 @@ class DeskPorts(Protocol):
         ...
 
     def heed(self, bids: Sequence[Bid]) -> None:
-        """Bids of one wake-up reached the auction: learn from them what energy is worth to buyers."""
+        """Bids entered the lot or were only beaten: learn from them what energy is worth to buyers."""
         ...
 
     def lot_over(self, closed: LotClosed) -> None:

@@ -1,4 +1,7 @@
-"""What one lot teaches: the highest bids of its two highest bidders, from the bids as they come. Pure."""
+"""What one lot teaches: the highest bids of its two highest bidders, from the bids as they come. Pure.
+
+Only bids for half of the lot or more count: what somebody pays for a crumb says little of what the lot is worth.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,9 @@ if TYPE_CHECKING:
 class LotLesson:
     """The lesson of one lot, from its first admissible bid on: then its terms are frozen, and so is its cost."""
 
-    def __init__(self, parts: Parts, price_cap_e4: int) -> None:
+    def __init__(self, parts: Parts, price_cap_e4: int, lot_wh: int) -> None:
         """`parts` is how the lot was priced; a bid above `price_cap_e4` is a mistake, not a value."""
+        self._lot_wh = lot_wh
         self.teaches = parts.basis != "fallback"
         """Whether what the energy cost was known."""
         self._cost_e4 = parts.cost_e4
@@ -26,9 +30,16 @@ class LotLesson:
         self._best: tuple[str, int] | None = None
         self._second_e4: int | None = None
 
+    @property
+    def is_bid_for(self) -> bool:
+        """Whether anybody bid for half of the lot or more."""
+        return self._best is not None
+
     def heed(self, bids: Sequence[Bid]) -> None:
-        """Take bids into account, admissible or not."""
-        for peer, _, price_e4, _, _ in bids:
+        """Take bids into account that entered the lot or were beaten."""
+        for peer, _, price_e4, energy_wh, _ in bids:
+            if 2 * energy_wh < self._lot_wh:
+                continue
             least_e4 = self._reserve_e4 if self._second_e4 is None else self._second_e4
             if not least_e4 <= price_e4 <= self._cap_e4:
                 continue

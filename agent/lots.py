@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 class LotListener(Protocol):
     """Who performs what the auction decides."""
 
+    def bids_judged(self, bids: Sequence[Bid], refusals: Sequence[Refuse]) -> None:
+        """These bids were judged, with these refusals among them; the lot still stands as they met it."""
+
     def bid_refused(self, refusal: Refuse, now_ms: int) -> None:
         """Tell the bidder."""
 
@@ -107,6 +110,7 @@ class LotKeeper:
         refused = auction.refuse_all(self._state, bids, now_ms)
         if refused is None:
             return None
+        self._listener.bids_judged(bids, refused[1])
         self._state = refused[0]
         return refused[1]
 
@@ -172,7 +176,10 @@ class LotKeeper:
         due_ms = self._wake_at_ms if due_ms is None else due_ms
         late_ms = 0 if due_ms is None else max(0, now_ms - due_ms)
         before = self._state
-        self._state, effects = auction.step(before, event, now_ms)
+        after, effects = auction.step(before, event, now_ms)
+        if isinstance(event, auction.Bids):
+            self._listener.bids_judged(event.bids, [effect for effect in effects if isinstance(effect, Refuse)])
+        self._state = after
         for effect in effects:
             self.late_ms = late_ms
             match effect:

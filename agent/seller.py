@@ -180,11 +180,13 @@ class Seller:
     def heed(self, bids: Sequence[Bid]) -> None:
         """Learn from bids what energy is worth to buyers; while the owner's own price stands they say nothing of it."""
         if self.appraiser is not None and self._pricing.set_e4 is None:
-            self.appraiser.heed(bids, self._asked_e4)
+            self.appraiser.heed(bids, self._asked)
 
-    def _asked_e4(self) -> int:
+    def _asked(self) -> tuple[int, int]:
+        """Return the reserve of the open lot, and what can still be had of it (Wh)."""
         lot = auction.stats(self.desk.lots.state)
-        return self.terms().reserve_e4 if lot is None else lot.terms.reserve_e4
+        reserve_e4 = self.terms().reserve_e4 if lot is None else lot.terms.reserve_e4
+        return reserve_e4, self.desk.lots.open_lot()[0]
 
     def covers(self, received: Received, energy_wh: int) -> bool:  # noqa: ARG002 - the seam for collateral
         """Every bid is covered while trades are not settled on a ledger."""

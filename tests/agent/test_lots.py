@@ -16,7 +16,7 @@ from etp.messages import ReasonCode
 from tests.agent.gateway_world import now_ms, run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
 
 TERMS = Terms(reserve_e4=300_000, standing_ms=200)
 OFFER = Offer(code=0, lot_wh=2_000, sellable_wh=5_000, free_power_w=5_000, min_power_w=50)
@@ -34,7 +34,11 @@ class Told:
     opened: list[Lot] = field(default_factory=list)
     closed: list[LotClosed] = field(default_factory=list)
     changes: int = 0
+    judged: list[int] = field(default_factory=list)
     journal_full: bool = False
+
+    def bids_judged(self, bids: Sequence[Bid], refusals: Sequence[Refuse]) -> None:
+        self.judged += [bid.bid_id for bid in bids]
 
     def bid_refused(self, refusal: Refuse, now_ms: int) -> None:
         self.refused.append((refusal, now_ms))
