@@ -123,7 +123,7 @@ class SessionMachine(RuleBasedStateMachine):
     def need_is_not_exceeded_and_every_claim_has_a_reason(self) -> None:
         purse, session = self.bench.buyer.purse, self.bench.session
         assert purse.bought_wh + purse.committed_wh <= NEED_WH
-        waiting_wh = sum(bid.energy_wh for bid in session._bids._all())
+        waiting_wh = max((bid.energy_wh for bid in session._bids._all()), default=0)
         traded_wh = sum(trade.energy_wh for trade in session._deals._table)
         assert purse.committed_wh == waiting_wh + traded_wh
         assert (session._bids.latest is not None) == (session.stage is Stage.PENDING)
