@@ -6,7 +6,8 @@ equilibrium                  the aggregator's under an open book; under a sealed
                              alone, at most the reserve
 reserve                      never more than the reserve
 fraction:0.8                 at most that share of the value
-naive                        at most v (n-1)/n, the uniform first-price bid whatever the distribution
+naive                        at most v (n-1)/n, the uniform first-price bid whatever the distribution, or the reserve
+                             where that is more
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ def limit_of(name: str, setting: Setting, n: int, values: Mapping[str, Any] | No
     if name == "reserve" or (name == "equilibrium" and n == 1 and pays_own_price):
         return lambda value_e4: reserve_e4 if value_e4 >= reserve_e4 else None
     if name == "naive":
-        return lambda value_e4: _between(reserve_e4, on_grid(value_e4 * (n - 1) / n), value_e4)
+        return lambda value_e4: _between(reserve_e4, max(reserve_e4, on_grid(value_e4 * (n - 1) / n)), value_e4)
     if name.startswith(_FRACTION):
         part = _part_of(name)
         return lambda value_e4: _between(reserve_e4, on_grid(value_e4 * part + _HAIR_E4), value_e4)

@@ -37,11 +37,16 @@ class _Fixed:
 
 @dataclass(frozen=True, slots=True)
 class Random(_Fixed):
-    """The reference buyer (ZI-C): any price from the price to beat up to the value, all ticks equally likely."""
+    """The reference buyer (ZI-C): any price from the price to beat up to the value, all ticks equally likely.
+
+    Until a rival has shown in an open lot, a price above the one to beat buys nothing, and that one is bid.
+    """
 
     name: ClassVar[str] = "random"
 
     def _choose(self, view: LotView, draws: Draws) -> Decision:
+        if view.unrivalled:
+            return at_most(view, view.value_e4)
         top = floor_tick(view.value_e4)
         ticks = max(0, top - view.beat_e4) // PRICE_TICK_E4
         price = view.beat_e4 + int(draws("random") * (ticks + 1)) * PRICE_TICK_E4
@@ -70,7 +75,7 @@ class Aggressive(_Fixed):
         limit = view.value_e4 - self.edge_e4
         if view.sealed:
             return at_most(view, max(limit, view.beat_e4))
-        if not view.contested:
+        if view.unrivalled:
             return at_most(view, view.value_e4)
         return at_most(view, limit, limit)
 

@@ -48,6 +48,11 @@ class LotView(NamedTuple):
         """Whether somebody else has been seen in this lot."""
         return self.lost_e4 > 0 or self.beat_e4 > self.floor_e4
 
+    @property
+    def unrivalled(self) -> bool:
+        """Whether the price to beat is shown and nobody else has been seen: no higher price buys anything."""
+        return not (self.sealed or self.contested)
+
 
 class Why(Enum):
     """Why a strategy bids, or does not."""

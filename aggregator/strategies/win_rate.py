@@ -1,7 +1,8 @@
 """Win-rate shading: learn how likely a bid wins and bid where the expected gain is largest.
 
 P(win) = 1 / (1 + exp(-(bias + slope x (bid - price to beat)))), two parameters moved by one gradient step per
-outcome. (value - bid) x P is log-concave in the bid, so it has one maximum and a ternary search finds it.
+outcome. (value - bid) x P is log-concave in the bid, so it has one maximum and a ternary search finds it. Until a rival
+has shown in an open lot there is nobody to outbid, and the price to beat is bid.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class WinRate:
         if held is not None:
             return held, mind
         surplus = (view.value_e4 - view.beat_e4) / _C
-        if surplus <= 0:
+        if surplus <= 0 or view.unrivalled:
             return at_most(view, view.value_e4), mind
         bias, slope = self._belief(mind)
         premium = _best_premium(surplus, bias, slope)

@@ -88,18 +88,22 @@ def price(name: str, view: LotView, mind: Mind = NEW_MIND, **parameters: Any) ->
     return make_strategy(name, parameters).decide(view, mind, 0, half)[0].price_e4
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in {"random", "win_rate"}])
+@pytest.mark.parametrize("name", NAMES)
 def test_in_an_uncontested_lot_the_reserve_is_bid(name: str) -> None:
     assert price(name, lot()) == 50_000
+    assert price(name, lot(), Mind(win_bias=-6.0, win_slope=0.05, zip_margin=0.0)) == 50_000
 
 
 def test_random_takes_the_whole_range_from_the_price_to_beat_to_the_value() -> None:
     strategy = make_strategy("random")
 
-    def at(draw: float) -> int | None:
-        return strategy.decide(lot(), NEW_MIND, 0, lambda _: draw)[0].price_e4
+    def at(draw: float, **seen: Any) -> int | None:
+        return strategy.decide(lot(**seen), NEW_MIND, 0, lambda _: draw)[0].price_e4
 
-    assert [at(0.0), at(0.5), at(0.999999)] == [50_000, 125_000, 200_000]
+    for seen in ({"lost_e4": 50_000}, {"sealed": True}):
+        assert [at(draw, **seen) for draw in (0.0, 0.5, 0.999999)] == [50_000, 125_000, 200_000]
+    assert [at(draw, beat_e4=60_000) for draw in (0.0, 0.5, 0.999999)] == [60_000, 130_000, 200_000]
+    assert at(0.999999) == 50_000
 
 
 def test_conservative_leaves_when_the_price_is_no_longer_near_the_reserve() -> None:
@@ -161,10 +165,12 @@ def test_zip_does_not_chase_a_price_above_its_value() -> None:
 def test_win_rate_pays_a_premium_only_where_it_buys_probability() -> None:
     sure = Mind(win_bias=5.0, win_slope=1.0)
     doubtful = Mind(win_bias=-2.0, win_slope=1.0)
-    assert price("win_rate", lot(), sure) == 50_000
-    premium = price("win_rate", lot(), doubtful)
+    contested = lot(lost_e4=50_000)
+    assert price("win_rate", contested, sure) == 50_000
+    premium = price("win_rate", contested, doubtful)
     assert premium is not None
     assert 50_000 < premium < 200_000
+    assert price("win_rate", lot(sealed=True), doubtful) == premium
     gains = {p: (200_000 - p) * chance(-2.0 + (p - 50_000) / 10_000) for p in range(50_000, 200_100, 100)}
     assert gains[premium] == pytest.approx(max(gains.values()), rel=1e-4)
     assert price("win_rate", lot(value_e4=50_000)) == 50_000

@@ -104,24 +104,24 @@ def test_a_further_buyer_lowers_the_standing_bid_by_an_increment_at_most(
 
 @pytest.mark.parametrize("way_ms", [0.0, 30.0])
 @pytest.mark.parametrize("rule", sorted(RULES))
-@pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name != "naive"])
+@pytest.mark.parametrize("strategy", STRATEGIES)
 def test_alone_a_buyer_pays_the_reserve(rule: str, strategy: str, way_ms: float) -> None:
     for reserve_e4 in (0, 100, 250_000):
         setting = Setting(rule, 1_000, reserve_e4)
         outcome = whole_lot(setting, [500_000], way_ms=way_ms, strategy=strategy)
         (sold,) = outcome.awards
-        sets_own_price = rule == "sealed_first" or (
-            rule in {"standing_bid", "first_acceptable"} and strategy in {"random", "win_rate"}
-        )
-        if sets_own_price and strategy not in {"equilibrium", "reserve"}:
+        if rule == "sealed_first" and strategy not in {"equilibrium", "reserve", "naive"}:
             assert reserve_e4 <= sold.price_e4 <= 500_000
             assert sold.price_e4 == outcome.first_acceptable_e4
         else:
             assert sold.price_e4 == reserve_e4
 
 
-def test_alone_the_naive_bid_is_nothing() -> None:
-    assert whole_lot(Setting("sealed_first", 1_000, 100), [500_000], strategy="naive").awards == ()
+def test_a_naive_bid_is_at_least_the_reserve() -> None:
+    for values_e4 in ([500_000], [500_000, 400_000], [300_000, 300_000]):
+        setting = Setting("sealed_first", 1_000, 300_000)
+        assert whole_lot(setting, values_e4, strategy="naive").awards[0].price_e4 == 300_000
+    assert whole_lot(Setting("sealed_first", 1_000, 300_000), [299_900], strategy="naive").awards == ()
     assert whole_lot(Setting("sealed_first", 1_000, 100), [600_000] * 3, strategy="naive").awards[0].price_e4 == 400_000
 
 
