@@ -13,6 +13,7 @@ naive                        at most v (n-1)/n, the uniform first-price bid what
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from aggregator.errors import StrategyError
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 
 SEALED: Final = frozenset({"sealed_first", "sealed_second", "ascending_clock"})
 """The rules that take limits and clear once."""
+REMEMBERED_MAX: Final = 65_536
+"""Equilibrium bids that are remembered: some MiB, whatever the number of lots and the range of their values."""
 _PAYS_ANOTHERS_PRICE: Final = frozenset({"sealed_second", "ascending_clock"})
 """Where the own limit does not set the price, and the value is therefore the limit."""
 _FRACTION: Final = "fraction:"
@@ -126,14 +129,12 @@ def equilibrium_bid(value_e4: int, n: int, reserve_e4: int, values: Mapping[str,
 
 
 def _remembered(distribution: Distribution, n: int, reserve_e4: int) -> Limit:
-    """Return the equilibrium bid as a function of the value that computes each value once."""
-    known: dict[int, int | None] = {}
+    """Return the equilibrium bid as a function of the value that remembers the values it has met last."""
 
+    @lru_cache(maxsize=REMEMBERED_MAX)
     def limit(value_e4: int) -> int | None:
-        if value_e4 not in known:
-            bid = shaded(value_e4, n, reserve_e4, distribution)
-            known[value_e4] = None if bid is None else on_grid(bid + _HAIR_E4)
-        return known[value_e4]
+        bid = shaded(value_e4, n, reserve_e4, distribution)
+        return None if bid is None else on_grid(bid + _HAIR_E4)
 
     return limit
 

@@ -15,7 +15,7 @@ from etp.auction import RULES
 from market.errors import StudyError
 from market.mechanism import equilibrium_bid
 from market.setting import Setting
-from market.strategies import SEALED, limit_of, strategy_of
+from market.strategies import REMEMBERED_MAX, SEALED, limit_of, strategy_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,6 +115,26 @@ def test_nobody_is_shaded_alone_below_the_reserve_or_by_what_all_share() -> None
 
 def test_a_value_off_the_grid_is_floored() -> None:
     assert equilibrium_bid(500_099, 2, 0, UNIFORM) == equilibrium_bid(500_000, 2, 0, UNIFORM) == 250_000
+
+
+def test_a_bid_is_computed_once_and_no_more_are_remembered_than_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    computed: list[float] = []
+
+    def half(value_e4: float, *_: object) -> float:
+        computed.append(value_e4)
+        return value_e4 / 2
+
+    monkeypatch.setattr("market.strategies.shaded", half)
+    limit = limit_of("equilibrium", Setting("sealed_first", 100, 0), 2, UNIFORM)
+    assert limit is not None
+    assert [limit(600), limit(600), limit(1_000)] == [300, 300, 500]
+    assert computed == [600, 1_000]
+    for ticks in range(REMEMBERED_MAX):
+        limit(1_000_000 + 100 * ticks)
+    assert limit(600) == 300
+    assert computed.count(600) == 2
+    assert limit(1_000_000 + 100 * (REMEMBERED_MAX - 1)) == 1_000_000 // 2 + 50 * (REMEMBERED_MAX - 1) // 100 * 100
+    assert len(computed) == REMEMBERED_MAX + 3
 
 
 def test_rows_of_values_are_observations() -> None:
