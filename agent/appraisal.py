@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent.pricing import (
+    SLOT_MS,
     DynamicTerms,
     ForecastError,
     OwnSales,
@@ -17,7 +18,7 @@ from agent.pricing import (
 )
 
 if TYPE_CHECKING:
-    from agent.pricing import FlatTariff, Forecast, Markup, Plant, SalesHistory, TimeOfUse, WorthTable
+    from agent.pricing import FlatTariff, Forecast, Markup, Plant, SalesHistory, Step, TimeOfUse, WorthTable
 
 FILE_READ_MAX = (1 << 20) + 1
 """One byte more than a forecast may have, so that a larger one is told from one that just fits."""
@@ -26,23 +27,42 @@ Signatures = tuple[tuple[int, int] | None, ...]
 """Of each file when and how large it was last written; None = there is none."""
 
 
+class Outlook(NamedTuple):
+    """What a forecast said at `at_ms` of the half hours from then on, and what energy left at its end is worth."""
+
+    at_ms: int
+    steps: tuple[Step, ...]
+    terminal_e4: int
+
+    def ahead(self, now_ms: int) -> tuple[Step, ...]:
+        """Return the half hours that have not passed."""
+        return self.steps[max(0, now_ms // SLOT_MS - self.at_ms // SLOT_MS) :]
+
+
 class Asked(NamedTuple):
-    """What an appraisal is made from. With `known` signatures nothing is done unless a file has others now."""
+    """What an appraisal is made from. With `known` signatures nothing is done unless a file has others now.
+
+    `outlook` is what the last forecast said that spoke: what is left of it counts while none does.
+    """
 
     terms: DynamicTerms
     plant: Plant
     markup: Markup
     sales: SalesHistory
     now_ms: int
+    outlook: Outlook | None = None
     known: Signatures | None = None
 
 
 class Appraised(NamedTuple):
-    """What came of it: the table, or in words why there is none; the mark-up's choice is made in either case."""
+    """What came of it: the table, and in words why no forecast spoke; the mark-up's choice is made in either case.
+
+    The table is from the half hour asked for on, of the `outlook`; None when nothing is left of that.
+    """
 
     asked: Asked
     table: WorthTable | None
-    slots: int
+    outlook: Outlook | None
     trouble: str
     signatures: Signatures
 
@@ -63,9 +83,12 @@ def work(asked: Asked) -> Appraised | None:
         buy = None if terms.buy is None else _forecast(terms.buy, asked)
         steps = horizon(_forecast(terms.sell, asked), buy, asked.now_ms)
     except ForecastError as error:
-        return Appraised(asked, None, 0, str(error), signatures)
-    table = appraise(asked.plant, steps, terminal_e4=terminal_e4(terms, steps))
-    return Appraised(asked, table, len(steps), "", signatures)
+        outlook, trouble = asked.outlook, str(error)
+    else:
+        outlook, trouble = Outlook(asked.now_ms, steps, terminal_e4(terms, steps)), ""
+    ahead = () if outlook is None else outlook.ahead(asked.now_ms)
+    table = appraise(asked.plant, ahead, terminal_e4=outlook.terminal_e4) if outlook and ahead else None
+    return Appraised(asked, table, outlook, trouble, signatures)
 
 
 def _forecast(source: FlatTariff | TimeOfUse | PriceFile | OwnSales, asked: Asked) -> Forecast:

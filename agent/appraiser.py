@@ -3,7 +3,8 @@
 The work is done beside the event loop every half hour, when a forecast's file changes, when the battery turns out to
 be another than was thought, and after some lots; what the seller reads is always ready: a look into the table at the
 energy that is still for sale, so that every lot sold makes the next one as dear as the energy that is left. While a
-forecast fails the last table holds for `keep_ms`, then the owner's fallback; the floor holds always.
+forecast fails, what is left of the last one that spoke holds for `keep_ms`, then the owner's fallback; the floor holds
+always.
 
 State it owns: the table, the mark-up, the history of own sales, and what the open lot has taught so far.
 """
@@ -30,7 +31,7 @@ LOOK_EVERY_S: Final = 60.0
 _RETHINK_LOTS: Final = 20
 """After so many lots the mark-up is chosen again; between two choices it stands."""
 _LATEST: Final = 2 * SLOT_MS
-"""A table older than this is not from the half hour it is read in: it is one that was kept."""
+"""A table older than this says what energy was worth at another time of day: nobody goes by it."""
 
 
 class ForSale(NamedTuple):
@@ -73,7 +74,6 @@ class Appraiser:
         self._markup = self._chosen = Markup(terms.markup_max_e4)
         self._sales = SalesHistory()
         self._last: Appraised | None = None
-        self._good: Appraised | None = None
         self._due = asyncio.Event()
         self._lesson: LotLesson | None = None
         self._waits_since: int | None = None
@@ -97,18 +97,17 @@ class Appraiser:
     def parts(self, wall_ms: int) -> Parts:
         """Return the reserve that holds now, and what it is made of."""
         for_sale = self._ports.for_sale()
-        good = self._good
+        last = self._last
         if not self._is_of(wall_ms, for_sale):
             self._due.set()
-        if good is None or good.table is None or self._age_ms(good, wall_ms) > self._kept_ms():
+        if last is None or last.table is None or not self._is_young(last, wall_ms):
             return parts_of(self.terms, None, self._chosen, "fallback")
         if for_sale is None:
-            opportunity_e4 = good.table.dearest_e4()
+            opportunity_e4 = last.table.dearest_e4()
         else:
             stored_wh = for_sale.energy_wh * 1_000 // for_sale.efficiency_permille
-            opportunity_e4 = good.table.opportunity_e4(stored_wh, for_sale.lot_wh)
-        is_new = good is self._last and self._age_ms(good, wall_ms) <= _LATEST
-        return parts_of(self.terms, opportunity_e4, self._chosen, "forecast" if is_new else "kept")
+            opportunity_e4 = last.table.opportunity_e4(stored_wh, for_sale.lot_wh)
+        return parts_of(self.terms, opportunity_e4, self._chosen, "kept" if last.trouble else "forecast")
 
     def _is_of(self, wall_ms: int, for_sale: ForSale | None) -> bool:
         """Whether the last appraisal is of this half hour and of this battery."""
@@ -116,18 +115,18 @@ class Appraiser:
             return False
         return for_sale is None or self._plant(for_sale) == self._last.asked.plant
 
-    def _kept_ms(self) -> int:
-        """Return how old a table may be; while forecasts speak, it is renewed before that on any machine that runs."""
-        return max(self.terms.keep_ms, _LATEST) if self._good is self._last else self.terms.keep_ms
-
-    @staticmethod
-    def _age_ms(good: Appraised, wall_ms: int) -> int:
-        return max(0, wall_ms - good.asked.now_ms)
+    def _is_young(self, last: Appraised, wall_ms: int) -> bool:
+        """Whether a table is of this time of day, and what it was made from not older than the owner allows."""
+        if not last.trouble:
+            return wall_ms - last.asked.now_ms <= _LATEST
+        age_ms = 0 if last.outlook is None else wall_ms - last.outlook.at_ms
+        return wall_ms - last.asked.now_ms <= _LATEST and age_ms <= self.terms.keep_ms
 
     def snapshot(self) -> PriceSnapshot:
         """Return the reserve with its parts, for the control socket."""
         wall_ms = self._ports.wall_ms()
         parts = self.parts(wall_ms)
+        outlook = None if self._last is None else self._last.outlook
         return {
             "reserve_e4": parts.reserve_e4,
             "floor_e4": parts.floor_e4,
@@ -138,8 +137,8 @@ class Appraiser:
             "basis": parts.basis,
             "wear_basis": self.terms.wear_basis,
             "lots_learned": self._markup.lots,
-            "forecast_age_ms": None if self._good is None else self._age_ms(self._good, wall_ms),
-            "forecast_half_hours": 0 if self._good is None else self._good.slots,
+            "forecast_age_ms": None if outlook is None else max(0, wall_ms - outlook.at_ms),
+            "forecast_half_hours": 0 if outlook is None else len(outlook.ahead(wall_ms)),
             "trouble": "" if self._last is None else self._last.trouble,
         }
 
@@ -217,7 +216,8 @@ class Appraiser:
             if not files_of(self.terms):
                 return None
             known = last.signatures
-        return Asked(self.terms, self._plant(for_sale), self._markup, self._sales, wall_ms, known)
+        outlook = None if last is None else last.outlook
+        return Asked(self.terms, self._plant(for_sale), self._markup, self._sales, wall_ms, outlook, known)
 
     def _plant(self, for_sale: ForSale) -> Plant:
         terms = self.terms
@@ -249,7 +249,5 @@ class Appraiser:
     def _take(self, appraised: Appraised) -> None:
         self._last = appraised
         self._chosen = appraised.asked.markup
-        if appraised.table is not None:
-            self._good = appraised
         self._ports.told(self.parts(self._ports.wall_ms()), appraised.trouble)
         self._ports.changed()

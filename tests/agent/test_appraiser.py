@@ -134,6 +134,50 @@ def test_a_forecast_that_fails_is_kept_then_the_fallback_holds_and_never_less_th
     run(scenario())
 
 
+def test_a_kept_forecast_is_read_at_the_right_time_of_day(tmp_path: Path) -> None:
+    """Refilled for 4 c until the evening, when a kWh fetches 30 c; after it hardly anything."""
+    path = tmp_path / "prices.csv"
+    write(path, [6.0] * 12 + [30.0] * 6 + [6.0] * 30)
+    write(tmp_path / "costs.csv", [4.0] * 12)
+    refill = f'{FROM_FILE}\n[battery.reserve.buy]\nkind = "file"\npath = "costs.csv"'
+
+    async def scenario() -> None:
+        more = "keep_h = 12\nend_c_per_kwh = 0\nfallback_c_per_kwh = 18.00"
+        async with world(tmp_path, battery=reserve(refill, more)) as here:
+            path.unlink()
+            asked = []
+            for half_hour in range(25):
+                await asyncio.sleep(
+                    WALL_START_MS / 1_000 + (half_hour + 0.5) * SLOT_MS / 1_000 - here.wall_ms() / 1_000
+                )
+                shown = price(here)
+                asked.append(shown["cost_e4"])
+                if half_hour in {1, 13, 20}:
+                    assert (shown["basis"], shown["forecast_half_hours"]) == ("kept", 48 - half_hour)
+            assert max(asked[:9]) < 110_000
+            assert asked[12] == asked[13] == 300_000
+            assert max(asked[18:24]) < 110_000
+            assert asked[24] == 180_000
+
+    run(scenario())
+
+
+def test_of_a_kept_forecast_that_has_ended_nothing_holds(tmp_path: Path) -> None:
+    path = tmp_path / "prices.csv"
+    write(path, [25.0] * 13)
+
+    async def scenario() -> None:
+        async with world(tmp_path, battery=reserve(FROM_FILE, "keep_h = 12\nfallback_c_per_kwh = 18.00")) as here:
+            path.unlink()
+            await asyncio.sleep(12.5 * SLOT_MS / 1_000)
+            assert (price(here)["basis"], price(here)["forecast_half_hours"]) == ("kept", 1)
+            await asyncio.sleep(SLOT_MS / 1_000)
+            shown = price(here)
+            assert (shown["basis"], shown["forecast_half_hours"], shown["reserve_e4"]) == ("fallback", 0, 180_000)
+
+    run(scenario())
+
+
 def test_without_any_forecast_the_floor_is_the_reserve(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with world(tmp_path, battery=reserve('kind = "own_sales"')) as here:
