@@ -86,6 +86,8 @@ class Size(NamedTuple):
 
     cell: SizeCell
     revenue_e4: Mean
+    competitive_e4: float
+    """The highest value of a kWh that goes without in the best use, at least the reserve."""
     efficiency: float
     large_share: float
     sold_share: float
@@ -147,6 +149,7 @@ def play_size(cell: SizeCell, *, lots: int, seed: int) -> Size:
     """Return what a cell comes to; the buyer who wants it all is the last one."""
     all_wh = cell.needs * NEED_WH
     revenue: list[float] = []
+    competitive: list[float] = []
     bought = best = large = sold = 0
     for lot in range(lots):
         buyers = market(seed, lot, 2 * cell.needs + 1, 3, LATENCIES_MS[0])
@@ -158,8 +161,9 @@ def play_size(cell: SizeCell, *, lots: int, seed: int) -> Size:
         sold += sum(award.wh for award in awards)
         everyone = [buyer.value_e4 for buyer in buyers] + [buyers[-1].value_e4] * (cell.needs - 1)
         best += best_use(everyone, NEED_WH, all_wh)
+        competitive.append(max(RESERVE_E4, sorted(everyone, reverse=True)[cell.needs]))
     offered = lots * all_wh
-    return Size(cell, mean_of(revenue), bought / best, large / offered, sold / offered)
+    return Size(cell, mean_of(revenue), _mean(competitive), bought / best, large / offered, sold / offered)
 
 
 def _awards(cell: SizeCell, buyers: list[Buyer], *, seed: int, lot: int) -> list[Sold]:

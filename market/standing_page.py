@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from market.cells import played
 from market.deviations import Deviation, DeviationCell, deviation_cells, play_deviation
+from market.sequence import Wait, WaitCell, play_wait, wait_cells
 from market.standing_bid import (
     BUYERS,
     LATENCIES_MS,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from market.standing_bid import Mean
 
-AnyCell: TypeAlias = ReachCell | SizeCell | DeviationCell
+AnyCell: TypeAlias = ReachCell | SizeCell | WaitCell | DeviationCell
 
 _C: Final = 10_000
 _HEAD: Final = """# What the standing bid really does
@@ -49,12 +50,24 @@ _SIZES_HEAD: Final = """
 
 So many kWh are for sale, twice as many small buyers want 1 kWh each, and one buyer wants all of it; spread 3 c, 5 to 50
 ms. In one lot a small buyer must beat the large one's whole bid alone, so the large one shuts the small out: under the
-standing bid the lot goes where it is worth less. Cut to the smallest need, the same energy goes where it is worth most.
-That is why a battery offers no more at once than the smallest need among its regular buyers (ETP section 6, rule 1).
-`large` is the share that the large buyer gets, `efficiency` the value of what was bought over that of the best use.
+standing bid the lot goes where it is worth less, and below its competitive price. Cut to the smallest need, the same
+energy goes where it is worth most. That is why a battery offers no more at once than the smallest need among its
+regular buyers (ETP section 6, rule 1). `large` is the share that the large buyer gets, `efficiency` the value of what
+was bought over that of the best use, `competitive` the highest value of a kWh that goes without. What lots of 1 kWh
+fetch above that is paid by buyers who do not know that the next lot will be cheaper: do not count on it (next section).
+"""
+_WAITS_HEAD: Final = """
+## Lots sold one after the other
+
+So many lots of 1 kWh, twice as many buyers who need one each; spread 3 c, 5 to 50 ms. Buyers who bid up to their values
+pay less from lot to lot, because the strongest are served first. So it pays buyer 0 to sit out the first ones: `gain`.
+That is no fault of the standing bid; any rule that sells equal lots one after the other invites it. When all buyers
+know it, each stops at what a later lot is expected to cost, and every lot is expected to fetch the `competitive` price,
+the highest value that goes without, as one sale of all lots at one price would
+([decision 010](decisions/010-lots-in-sequence.md)).
 """
 _DEVIATIONS_HEAD: Final = """
-## Does it pay to deviate?
+## Does it pay to deviate within a lot?
 
 Buyer 0 departs from honest bidding, the others do not; spread 3 c, 5 to 50 ms. `gain` is its profit less what it earns
 honestly on the same draws, per kWh offered; `owner` is what the owner gets more. A gain above 0.05 c would be a fault
@@ -73,13 +86,14 @@ class Results(NamedTuple):
 
     reach: list[Reach]
     sizes: list[Size]
+    waits: list[Wait]
     deviations: list[Deviation]
 
 
 def play_all(lots: int, seed: int, progress: Callable[[int, int], None] | None = None) -> Results:
     """Play every cell; `progress` is told how many of how many are done."""
-    cells: list[AnyCell] = [*reach_cells(), *size_cells(), *deviation_cells()]
-    made: list[Reach | Size | Deviation] = []
+    cells: list[AnyCell] = [*reach_cells(), *size_cells(), *wait_cells(), *deviation_cells()]
+    made: list[Reach | Size | Wait | Deviation] = []
     for result in played(partial(play_cell, lots=lots, seed=seed), cells):
         made.append(result)
         if progress is not None:
@@ -87,27 +101,31 @@ def play_all(lots: int, seed: int, progress: Callable[[int, int], None] | None =
     return Results(
         [result for result in made if isinstance(result, Reach)],
         [result for result in made if isinstance(result, Size)],
+        [result for result in made if isinstance(result, Wait)],
         [result for result in made if isinstance(result, Deviation)],
     )
 
 
-def play_cell(cell: AnyCell, *, lots: int, seed: int) -> Reach | Size | Deviation:
+def play_cell(cell: AnyCell, *, lots: int, seed: int) -> Reach | Size | Wait | Deviation:
     """Return what one cell comes to."""
     match cell:
         case ReachCell():
             return play_reach(cell, lots=lots, seed=seed)
         case SizeCell():
             return play_size(cell, lots=lots, seed=seed)
+        case WaitCell():
+            return play_wait(cell, lots=lots, seed=seed)
         case DeviationCell():
             return play_deviation(cell, lots=lots, seed=seed)
 
 
 def page(results: Results, *, lots: int, seed: int) -> str:
     """Return the page as markdown."""
-    reach, sizes, deviations = results
+    reach, sizes, waits, deviations = results
     parts = [_HEAD.format(lots=lots, seed=seed)]
     parts += [_reach_table(reach, latency) for latency in LATENCIES_MS]
-    parts += [_SIZES_HEAD, _size_table(sizes), _DEVIATIONS_HEAD, _deviation_table(deviations), _DEVIATIONS_TAIL]
+    parts += [_SIZES_HEAD, _size_table(sizes), _WAITS_HEAD, _wait_table(waits)]
+    parts += [_DEVIATIONS_HEAD, _deviation_table(deviations), _DEVIATIONS_TAIL]
     return "\n".join(part.strip("\n") + "\n" for part in parts)
 
 
@@ -137,14 +155,28 @@ def _size_table(results: Sequence[Size]) -> str:
     known = {result.cell: result for result in results}
     ways = (("standing bid, one lot", "standing_bid", False), ("standing bid, lots of 1 kWh", "standing_bid", True))
     lines = [
-        "| kWh | how it is sold | price per kWh offered | efficiency | large | sold |",
-        "|---|---|---|---|---|---|",
+        "| kWh | how it is sold | price per kWh offered | competitive | efficiency | large | sold |",
+        "|---|---|---|---|---|---|---|",
     ]
     for needs in SIZES:
         for name, rule, cut in (*ways, ("sealed second price, one lot", "sealed_second", False)):
             result = known[SizeCell(rule, needs, cut)]
             shares = f"{result.efficiency:.1%} | {result.large_share:.0%} | {result.sold_share:.0%}"
-            lines.append(f"| {needs} | {name} | {_c(result.revenue_e4.mean)} | {shares} |")
+            lines.append(
+                f"| {needs} | {name} | {_c(result.revenue_e4.mean)} | {_c(result.competitive_e4)} | {shares} |"
+            )
+    return "\n".join(lines)
+
+
+def _wait_table(results: Sequence[Wait]) -> str:
+    lines = [
+        "| lots | buyer 0 sits out | the next one fetches | competitive | gain | owner |",
+        "|---|---|---|---|---|---|",
+    ]
+    for result in results:
+        prices = f"{_c(result.price_e4)} | {_c(result.competitive_e4)}"
+        told = f"{prices} | {_plus_minus(result.gain_e4)} | {_plus_minus(result.owner_e4)}"
+        lines.append(f"| {result.cell.lots} | {result.cell.waits} | {told} |")
     return "\n".join(lines)
 
 
@@ -156,7 +188,7 @@ def _deviation_table(results: Sequence[Deviation]) -> str:
     return "\n".join(lines)
 
 
-def _flat(result: Reach | Size | Deviation) -> dict[str, Any]:
+def _flat(result: Reach | Size | Wait | Deviation) -> dict[str, Any]:
     told = result._asdict()
     told |= told.pop("cell")._asdict()
     return {key: value._asdict() if hasattr(value, "_asdict") else value for key, value in told.items()}

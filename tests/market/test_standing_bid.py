@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import market as room
+from market.sequence import WaitCell, play_wait
 from market.standing_bid import (
     LATENCIES_MS,
     RESERVE_E4,
@@ -78,3 +79,16 @@ def test_the_page_holds_what_a_cell_comes_to(cell: ReachCell, line: int) -> None
     tables = PAGE.split("One-way latencies of ")[1:]
     (row,) = [text for text in tables[line].splitlines() if text.startswith(f"| {cell.n} |")]
     assert told in row
+
+
+def test_the_page_holds_what_lots_of_several_needs_come_to() -> None:
+    found = play_size(SizeCell("standing_bid", 2, cut=True), lots=LOTS, seed=SEED)
+    shares = f"{found.efficiency:.1%} | {found.large_share:.0%} | {found.sold_share:.0%}"
+    prices = f"{found.revenue_e4.mean / 10_000:.2f} | {found.competitive_e4 / 10_000:.2f}"
+    assert f"| 2 | standing bid, lots of 1 kWh | {prices} | {shares} |" in PAGE
+
+
+def test_the_page_holds_what_waiting_comes_to() -> None:
+    found = play_wait(WaitCell(2, 1), lots=LOTS, seed=SEED)
+    gain = f"{found.gain_e4.mean / 10_000:+.3f} ± {found.gain_e4.half_width / 10_000:.3f}"
+    assert f"| 2 | 1 | {found.price_e4 / 10_000:.2f} | {found.competitive_e4 / 10_000:.2f} | {gain} |" in PAGE
