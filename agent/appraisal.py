@@ -1,7 +1,13 @@
-"""One appraisal: read the forecasts, run the programme, choose the mark-up. Blocking work for a thread, no state."""
+"""One appraisal: read the forecasts' files, run the programme, choose the mark-up. No state.
+
+Reading blocks and belongs into a thread. The rest would hold up the event loop from a thread, too, because one thread
+at a time runs Python: it comes in slices, between which the loop does everything else.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,20 +17,30 @@ from agent.pricing import (
     ForecastError,
     OwnSales,
     PriceFile,
-    appraise,
+    appraising,
     horizon,
-    parse_prices,
+    parsing,
     terminal_e4,
 )
 
 if TYPE_CHECKING:
-    from agent.pricing import FlatTariff, Forecast, Markup, Plant, SalesHistory, Step, TimeOfUse, WorthTable
+    from collections.abc import Mapping, Sequence
+
+    from agent.pricing import FlatTariff, Forecast, Markup, Plant, SalesHistory, Slices, Step, TimeOfUse, WorthTable
 
 FILE_READ_MAX = (1 << 20) + 1
 """One byte more than a forecast may have, so that a larger one is told from one that just fits."""
 
 Signatures = tuple[tuple[int, int] | None, ...]
 """Of each file when and how large it was last written; None = there is none."""
+
+
+class FileRead(NamedTuple):
+    """What was in a file, when it was written and how large it was; in words why it could not be read."""
+
+    signature: tuple[int, int] | None
+    data: bytes = b""
+    trouble: str = ""
 
 
 class Outlook(NamedTuple):
@@ -72,40 +88,74 @@ def files_of(terms: DynamicTerms) -> tuple[PriceFile, ...]:
     return tuple(source for source in (terms.sell, terms.buy) if isinstance(source, PriceFile))
 
 
-def work(asked: Asked) -> Appraised | None:
-    """Appraise the energy; None when no file has changed since `known`. Takes some 10 ms."""
-    signatures = tuple(_signature(source) for source in files_of(asked.terms))
-    if asked.known is not None and asked.known == signatures:
+def read(sources: Sequence[PriceFile], known: Signatures | None) -> tuple[FileRead, ...] | None:
+    """Read files; None when none has changed since `known`. Blocks as long as the disk does."""
+    if known is not None and known == tuple(_signature(source) for source in sources):
         return None
-    asked.markup.markup_e4()  # chosen here, so that nobody waits for it on the event loop
+    return tuple(_read(source) for source in sources)
+
+
+def appraised(asked: Asked, files: Sequence[FileRead]) -> Slices[Appraised]:
+    """Appraise the energy by what was read of `files_of` the terms, in slices."""
+    yield from asked.markup.choosing()  # so that nobody waits for it later
     terms = asked.terms
+    contents = dict(zip(files_of(terms), files, strict=True))
     try:
-        buy = None if terms.buy is None else _forecast(terms.buy, asked)
-        steps = horizon(_forecast(terms.sell, asked), buy, asked.now_ms)
+        buy = None if terms.buy is None else (yield from _forecast(terms.buy, asked, contents))
+        sell = yield from _forecast(terms.sell, asked, contents)
+        yield
+        steps = horizon(sell, buy, asked.now_ms)
     except ForecastError as error:
         outlook, trouble = asked.outlook, str(error)
     else:
         outlook, trouble = Outlook(asked.now_ms, steps, terminal_e4(terms, steps)), ""
+    yield
     ahead = () if outlook is None else outlook.ahead(asked.now_ms)
-    table = appraise(asked.plant, ahead, terminal_e4=outlook.terminal_e4) if outlook and ahead else None
-    return Appraised(asked, table, outlook, trouble, signatures)
+    table = None
+    if outlook is not None and ahead:
+        table = yield from appraising(asked.plant, ahead, terminal_e4=outlook.terminal_e4)
+    return Appraised(asked, table, outlook, trouble, tuple(file.signature for file in files))
 
 
-def _forecast(source: FlatTariff | TimeOfUse | PriceFile | OwnSales, asked: Asked) -> Forecast:
+async def in_slices(slices: Slices[Appraised]) -> Appraised:
+    """Run slices, and let the event loop do all that waits between any two of them."""
+    while True:
+        try:
+            next(slices)
+        except StopIteration as end:
+            result: Appraised = end.value
+            return result
+        await asyncio.sleep(0)
+
+
+def _forecast(
+    source: FlatTariff | TimeOfUse | PriceFile | OwnSales, asked: Asked, contents: Mapping[PriceFile, FileRead]
+) -> Slices[Forecast]:
     if isinstance(source, OwnSales):
         return asked.sales
     if not isinstance(source, PriceFile):
         return source
-    path = Path(source.path)
-    try:
-        with path.open("rb") as file:
-            data = file.read(FILE_READ_MAX)
-        changed_ms = path.stat().st_mtime_ns // 1_000_000
-    except OSError as error:
-        raise ForecastError(f"{path}: cannot be read ({error.strerror or error})") from error
-    return parse_prices(
-        data, name=source.path, zone=source.zone, changed_ms=changed_ms, stale_after_ms=source.stale_after_ms
+    file = contents[source]
+    if file.signature is None or file.trouble:
+        raise ForecastError(f"{source.path}: {file.trouble}")
+    return (
+        yield from parsing(
+            file.data,
+            name=source.path,
+            zone=source.zone,
+            changed_ms=file.signature[0] // 1_000_000,
+            stale_after_ms=source.stale_after_ms,
+        )
     )
+
+
+def _read(source: PriceFile) -> FileRead:
+    try:
+        with Path(source.path).open("rb") as file:
+            found = os.fstat(file.fileno())
+            return FileRead((found.st_mtime_ns, found.st_size), file.read(FILE_READ_MAX))
+    except OSError as error:
+        return FileRead(_signature(source), trouble=f"cannot be read ({error.strerror or error})")
 
 
 def _signature(source: PriceFile) -> tuple[int, int] | None:

@@ -1,10 +1,10 @@
 """A battery's dynamic reserve at work: keeps the table of what energy is worth, and learns the mark-up from its lots.
 
-The work is done beside the event loop every half hour, when a forecast's file changes, when the battery turns out to
-be another than was thought, and after some lots; what the seller reads is always ready: a look into the table at the
-energy that is still for sale, so that every lot sold makes the next one as dear as the energy that is left. While a
-forecast fails, what is left of the last one that spoke holds for `keep_ms`, then the owner's fallback; the floor holds
-always.
+The work is done every half hour, when a forecast's file changes, when the battery turns out to be another than was
+thought, and after some lots: in short slices on the event loop, while files are read beside it. What the seller reads
+is always ready: a look into the table at the energy that is still for sale, so that every lot sold makes the next one
+as dear as the energy that is left. While a forecast fails, what is left of the last one that spoke holds for `keep_ms`,
+then the owner's fallback; the floor holds always.
 
 State it owns: the table, the mark-up, the history of own sales, and what the open lot has taught so far.
 """
@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from agent.appraisal import Appraised, Asked, files_of, work
+from agent.appraisal import Appraised, Asked, FileRead, appraised, files_of, in_slices, read
 from agent.lot_lesson import LotLesson
 from agent.pricing import SLOT_MS, Markup, Parts, Plant, SalesHistory, parts_of
 
@@ -194,9 +194,9 @@ class Appraiser:
             asked = self._asked(wall_ms)
             if asked is not None:
                 self._due.clear()
-                appraised = await self._work(asked)
-                if appraised is not None:
-                    self._take(appraised)
+                files = await self._read(asked)
+                if files is not None:
+                    self._take(await in_slices(appraised(asked, files)))
             try:
                 async with asyncio.timeout(min(LOOK_EVERY_S, (SLOT_MS - wall_ms % SLOT_MS) / 1_000)):
                     await self._due.wait()
@@ -230,8 +230,12 @@ class Appraiser:
             wear_e4=terms.wear_e4,
         )
 
-    async def _work(self, asked: Asked) -> Appraised | None:
-        found: list[Appraised | None] = []
+    async def _read(self, asked: Asked) -> tuple[FileRead, ...] | None:
+        """Return what is in the forecasts' files, None when nothing has changed since they were read."""
+        sources = files_of(self.terms)
+        if not sources:
+            return ()
+        found: list[tuple[FileRead, ...] | None] = []
         over = asyncio.get_running_loop().create_future()
 
         def done(error: BaseException | None) -> None:
@@ -242,12 +246,12 @@ class Appraiser:
             else:
                 over.set_exception(error)
 
-        self._executor.submit(lambda: found.append(work(asked)), done)
+        self._executor.submit(lambda: found.append(read(sources, asked.known)), done)
         await over
         return found[0]
 
-    def _take(self, appraised: Appraised) -> None:
-        self._last = appraised
-        self._chosen = appraised.asked.markup
-        self._ports.told(self.parts(self._ports.wall_ms()), appraised.trouble)
+    def _take(self, found: Appraised) -> None:
+        self._last = found
+        self._chosen = found.asked.markup
+        self._ports.told(self.parts(self._ports.wall_ms()), found.trouble)
         self._ports.changed()

@@ -24,7 +24,7 @@ class Surroundings:
 
     `datagrams`: whether there is UDP. `loop_blocks`: whether work can hold up the event loop, so that its lag must be
     measured; virtual time never waits. `telemetry`: whether samples are kept, by a thread in real time.
-    `pricing_executor`: where dynamic reserves are worked out. `journal_rules`: when the journal writes checkpoints, and
+    `pricing_executor`: where the files of forecasts are read. `journal_rules`: when the journal writes checkpoints, and
     what it leaves behind them.
     """
 

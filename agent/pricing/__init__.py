@@ -32,10 +32,11 @@ from agent.pricing.forecast import (
     SalesHistory,
     TimeOfUse,
 )
-from agent.pricing.forecast_file import parse_prices
+from agent.pricing.forecast_file import parse_prices, parsing
 from agent.pricing.markup import LOTS_MIN, LotSeen, Markup
-from agent.pricing.opportunity import Plant, Step, WorthTable, appraise
+from agent.pricing.opportunity import Plant, Step, WorthTable, appraise, appraising
 from agent.pricing.reserve import FixedReserve, OwnerReserve, PricingError, Reserve, SocTiers, Tier
+from agent.pricing.slices import Slices, finished
 
 __all__ = [
     "HORIZON_SLOTS",
@@ -60,14 +61,18 @@ __all__ = [
     "PricingError",
     "Reserve",
     "SalesHistory",
+    "Slices",
     "SocTiers",
     "Step",
     "Tier",
     "TimeOfUse",
     "WorthTable",
     "appraise",
+    "appraising",
+    "finished",
     "horizon",
     "parse_prices",
+    "parsing",
     "parts_of",
     "terminal_e4",
     "wear_e4",

@@ -12,18 +12,27 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from agent.pricing.forecast import SLOT_MS, SLOTS_MAX, ForecastError, PriceList, zone_of
+from agent.pricing.slices import finished
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
+    from agent.pricing.slices import Slices
+
 FILE_BYTES_MAX: Final = 1 << 20
 PRICE_MAX_C: Final = 100_000.0
+_SLICE_LINES: Final = 32
 
 
 def parse_prices(
     data: bytes, *, name: str, zone: str = "UTC", changed_ms: int = 0, stale_after_ms: int = 36 * 3_600_000
 ) -> PriceList:
     """Return the prices in the bytes of a file. Raises ForecastError: file, line, what is wrong, what is allowed."""
+    return finished(parsing(data, name=name, zone=zone, changed_ms=changed_ms, stale_after_ms=stale_after_ms))
+
+
+def parsing(data: bytes, *, name: str, zone: str, changed_ms: int, stale_after_ms: int) -> Slices[PriceList]:
+    """Do what `parse_prices` does, some lines a slice."""
     if len(data) > FILE_BYTES_MAX:
         raise ForecastError(f"{name}: is too large; allowed: at most {FILE_BYTES_MAX} bytes")
     try:
@@ -34,6 +43,8 @@ def parse_prices(
     prices: list[tuple[int, int]] = []
     last_slot: int | None = None
     for number, line in enumerate(lines, start=1):
+        if number % _SLICE_LINES == 0:
+            yield
         if not line.strip() or line.lstrip().startswith("#") or (number == 1 and line.lower().startswith("start")):
             continue
         try:

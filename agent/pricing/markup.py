@@ -23,10 +23,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from agent.pricing.slices import finished
 from etp.units import PRICE_TICK_E4, ceil_tick
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from agent.pricing.slices import Slices
 
 LOTS_MIN: Final = 200
 """Before so many lots the mark-up is 0."""
@@ -115,9 +118,20 @@ class Markup:
     def margin_e4(self) -> int:
         """How far above its cost a lot should be asked for by what is known, whatever the number of lots.
 
-        Takes a few ms when asked for the first time.
+        Takes a few ms when asked for the first time, unless `choosing` has been through.
         """
-        quantiles = [_quantile(row) for row in self.rows]
+        return finished(self._margin_e4())
+
+    def choosing(self) -> Slices[None]:
+        """Work out `margin_e4`, a point of the grid a slice, so that nobody waits for it later."""
+        if "margin_e4" not in self.__dict__:
+            self.__dict__["margin_e4"] = yield from self._margin_e4()
+
+    def _margin_e4(self) -> Slices[int]:
+        quantiles: list[float | None] = []
+        for row in self.rows:
+            quantiles.append(_quantile(row))
+            yield
         first = next((place for place, quantile in enumerate(quantiles) if quantile is not None), None)
         if first is None or not any(self.reach):
             return 0

@@ -16,10 +16,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from agent.pricing.slices import finished
 from etp.units import PRICE_TICK_E4
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from agent.pricing.slices import Slices
 
 STATES: Final = 100
 STATES_MAX: Final = 1_000
@@ -122,6 +125,11 @@ def appraise(plant: Plant, steps: Sequence[Step], *, terminal_e4: int = 0) -> Wo
 
     `terminal_e4` is what a deliverable kWh is worth that is left after the last of them.
     """
+    return finished(appraising(plant, steps, terminal_e4=terminal_e4))
+
+
+def appraising(plant: Plant, steps: Sequence[Step], *, terminal_e4: int = 0) -> Slices[WorthTable]:
+    """Do what `appraise` does, a half hour a slice."""
     out, into = plant.levels_out, plant.levels_in
     scale_out = plant.discharge_permille * plant.charge_permille
     scale_in = _EFFICIENCY_FULL * _EFFICIENCY_FULL
@@ -133,6 +141,7 @@ def appraise(plant: Plant, steps: Sequence[Step], *, terminal_e4: int = 0) -> Wo
         if step.buy_e4 is not None and into:
             best = _better(best, _bought(values, scale_in * step.buy_e4, into))
         values = best
+        yield
     return WorthTable(plant, tuple(values))
 
 

@@ -1,21 +1,42 @@
 """What energy is worth later: the programme over 96 half hours and 100 states of charge, and the mark-up's choice.
 
 The yardstick is the textbook programme in plain Python that tries every move of every level. Both must find the same.
+A whole appraisal, with a file of 48 hours to read and a mark-up to choose, runs on an event loop that has something to
+do every millisecond: how late that is tells how long the work holds up the loop, beside how late it is without it.
 """
 
 from __future__ import annotations
 
+import asyncio
 import random
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from agent.pricing import HORIZON_SLOTS, LotSeen, Markup, Plant, Step, appraise
+from agent.appraisal import Asked, FileRead, appraised, in_slices
+from agent.pricing import (
+    HORIZON_SLOTS,
+    SLOT_MS,
+    DynamicTerms,
+    LotSeen,
+    Markup,
+    Plant,
+    PriceFile,
+    SalesHistory,
+    Step,
+    appraise,
+)
 from bench.report import Figure
-from bench.stats import best_us
+from bench.stats import best_us, percentile
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from bench.settings import Settings
 
 _TARGET_MS: Final = 25.0
+_LAG_TARGET_MS: Final = 5.0
+_TICK_S: Final = 0.001
+_FIRST_SLOT: Final = 990_000
 _PLANT: Final = Plant(range_wh=10_800, discharge_w=5_000, charge_w=5_000, wear_e4=50_000)
 
 
@@ -32,7 +53,11 @@ def run(settings: Settings) -> list[Figure]:
     markup = _learnt(rng)
     choice_ms = best_us(lambda: Markup.from_json(markup.to_json()).markup_e4(), times=1, repeats=repeats) / 1e3
     note = f"{HORIZON_SLOTS} half hours, {_PLANT.states} states; the textbook programme takes {plain_ms:.0f} ms"
+    idle_ms, lag_ms = asyncio.run(_lags_ms(_asked(markup), _file(prices), rounds=settings.count(20, 1)))
+    aside = f"a tick each ms; without the work {idle_ms:.2f} ms"
     return [
+        Figure(key="pricing.loop_lag_p99_ms", value=lag_ms, unit="ms", target=_LAG_TARGET_MS, note=aside),
+        Figure(key="pricing.loop_lag_idle_p99_ms", value=idle_ms, unit="ms"),
         Figure(key="pricing.dp_ms", value=ours_ms, unit="ms", target=_TARGET_MS, note=note),
         Figure(key="pricing.ratio_to_textbook", value=plain_ms / ours_ms),
         Figure(key="pricing.markup_ms", value=choice_ms, unit="ms", note="after 300 lots of 2 to 5 buyers"),
@@ -46,6 +71,62 @@ def _learnt(rng: random.Random) -> Markup:
         bids = [value for value in values if value >= 120_000]
         markup = markup.learn(LotSeen(120_000, 120_000, len(values), *bids[:2]))
     return markup
+
+
+def _asked(markup: Markup) -> Asked:
+    terms = DynamicTerms(floor_e4=80_000, sell=PriceFile("prices.csv"))
+    return Asked(terms, _PLANT, markup, SalesHistory(), _FIRST_SLOT * SLOT_MS)
+
+
+def _file(prices: list[int]) -> FileRead:
+    times = (datetime.fromtimestamp((_FIRST_SLOT + n) * SLOT_MS / 1_000, tz=UTC) for n in range(len(prices)))
+    lines = [f"{at.isoformat()},{price / 10_000:.2f}" for at, price in zip(times, prices, strict=True)]
+    data = "\n".join(lines).encode()
+    return FileRead((_FIRST_SLOT * SLOT_MS * 1_000_000, len(data)), data)
+
+
+async def _lags_ms(asked: Asked, file: FileRead, *, rounds: int) -> tuple[float, float]:
+    """Return the 99th percentile of how late a tick is without and with the work, by turns so that both meet the same.
+
+    Raises RuntimeError when the work fails.
+    """
+
+    async def nothing() -> None:
+        await asyncio.sleep(0.02)
+
+    async def work() -> None:
+        fresh = asked._replace(markup=Markup.from_json(asked.markup.to_json()))
+        found = await in_slices(appraised(fresh, [file]))
+        if found.table is None:
+            raise RuntimeError(found.trouble)
+
+    idle: list[float] = []
+    busy: list[float] = []
+    for _ in range(rounds):
+        await _ticked(nothing, idle)
+        await _ticked(work, busy)
+    return percentile(idle, 0.99), percentile(busy, 0.99)
+
+
+async def _ticked(work: Callable[[], Awaitable[None]], late_ms: list[float]) -> None:
+    """Do some work five times, and note how late each tick was meanwhile."""
+    loop = asyncio.get_running_loop()
+
+    is_over = False
+
+    def tick(due_s: float) -> None:
+        late_ms.append((loop.time() - due_s) * 1e3)
+        if not is_over:
+            set_next()
+
+    def set_next() -> None:
+        due_s = loop.time() + _TICK_S
+        loop.call_at(due_s, tick, due_s)
+
+    set_next()
+    for _ in range(5):
+        await work()
+    is_over = True
 
 
 def _textbook(plant: Plant, steps: list[Step]) -> list[int]:

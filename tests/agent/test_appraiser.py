@@ -295,8 +295,10 @@ def test_a_battery_that_is_silent_for_a_while_is_not_taken_for_another(tmp_path:
 
 
 def test_work_that_fails_is_done_again_and_nothing_is_sold_before(tmp_path: Path) -> None:
+    write(tmp_path / "prices.csv", [25.0] * 60)
+
     async def scenario() -> None:
-        async with world(tmp_path, battery=reserve(), selling=False) as here:
+        async with world(tmp_path, battery=reserve(FROM_FILE), selling=False) as here:
             here.pricing_disk.full = True
             await asyncio.sleep(3)
             assert here.seller.offer.reason == "the reserve is being worked out"

@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
 KEYS = {
     "codec": {"codec.round_trip_us", "codec.ratio_to_struct"},
-    "pricing": {"pricing.dp_ms", "pricing.ratio_to_textbook", "pricing.markup_ms"},
+    "pricing": {
+        "pricing.loop_lag_p99_ms",
+        "pricing.loop_lag_idle_p99_ms",
+        "pricing.dp_ms",
+        "pricing.ratio_to_textbook",
+        "pricing.markup_ms",
+    },
     "auction": {
         "auction.sealed_n2_per_s",
         "auction.sealed_n10_per_s",
