@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -151,11 +152,24 @@ def _forecast(
 
 def _read(source: PriceFile) -> FileRead:
     try:
-        with Path(source.path).open("rb") as file:
+        if not stat.S_ISREG(Path(source.path).stat().st_mode):
+            return _irregular(source)
+        with open(source.path, "rb", opener=_open_at_once) as file:
             found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):  # it has taken the file's place since
+                return _irregular(source)
             return FileRead((found.st_mtime_ns, found.st_size), file.read(FILE_READ_MAX))
     except OSError as error:
         return FileRead(_signature(source), trouble=f"cannot be read ({error.strerror or error})")
+
+
+def _irregular(source: PriceFile) -> FileRead:
+    return FileRead(_signature(source), trouble="is not a regular file (a pipe, a device or a folder); allowed: a file")
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open what may be a pipe without waiting for somebody at its other end."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _signature(source: PriceFile) -> tuple[int, int] | None:

@@ -6,7 +6,8 @@ is always ready: a look into the table at the energy that is still for sale, so 
 as dear as the energy that is left. While a forecast fails, what is left of the last one that spoke holds for `keep_ms`,
 then the owner's fallback; the floor holds always.
 
-State it owns: the table, the mark-up, the history of own sales, and what the open lot has taught so far.
+State it owns: the readers of files, the table, the mark-up, the history of own sales, and what the open lot has taught
+so far.
 """
 
 from __future__ import annotations
@@ -23,11 +24,15 @@ if TYPE_CHECKING:
 
     from agent.control_protocol import PriceSnapshot
     from agent.journal_executor import JournalExecutor
-    from agent.pricing import DynamicTerms, LotSeen
+    from agent.pricing import DynamicTerms, LotSeen, PriceFile
     from etp.auction import Bid, LotClosed
 
 LOOK_EVERY_S: Final = 60.0
 """How often a file is looked at, and how soon a time of day that was set is noticed."""
+READ_LIMIT_S: Final = 10.0
+"""Files that have not been read by then count as unreadable; the work goes on without them."""
+_HUNG_MAX: Final = 4
+"""So many reads may hang at a time, each in a thread of its own; then no other is begun until one comes back."""
 _RETHINK_LOTS: Final = 20
 """After so many lots the mark-up is chosen again; between two choices it stands."""
 _LATEST: Final = 2 * SLOT_MS
@@ -64,11 +69,21 @@ class Appraiser:
     """Implements `pricing.Reserve` for one battery; `run` does the work."""
 
     def __init__(
-        self, terms: DynamicTerms, *, ports: AppraiserPorts, executor: JournalExecutor, rule: str, price_cap_e4: int
+        self,
+        terms: DynamicTerms,
+        *,
+        ports: AppraiserPorts,
+        readers: Callable[[], JournalExecutor],
+        rule: str,
+        price_cap_e4: int,
     ) -> None:
+        """`readers` makes what files are read by: another one while a read hangs."""
         self.terms = terms
         self._ports = ports
-        self._executor = executor
+        self._readers = readers
+        self._reader: JournalExecutor | None = None
+        """What reads files and is idle now."""
+        self._hung = 0
         self._learns = rule != "sealed_first"  # what is bid there is less than what it is worth
         self._cap_e4 = price_cap_e4
         self._markup = self._chosen = Markup(terms.markup_max_e4)
@@ -235,23 +250,48 @@ class Appraiser:
         sources = files_of(self.terms)
         if not sources:
             return ()
+        if self._hung >= _HUNG_MAX:
+            return _unread(sources) if asked.known is None else None
+        reader, self._reader = self._reader or self._readers(), None
+        is_late = False
         found: list[tuple[FileRead, ...] | None] = []
         over = asyncio.get_running_loop().create_future()
 
         def done(error: BaseException | None) -> None:
             if over.cancelled():
-                return
-            if error is None:
+                self._hung -= is_late
+                self._due.set()
+                reader.close()
+            elif error is None:
                 over.set_result(None)
             else:
                 over.set_exception(error)
 
-        self._executor.submit(lambda: found.append(read(sources, asked.known)), done)
-        await over
+        reader.submit(lambda: found.append(read(sources, asked.known)), done)
+        try:
+            async with asyncio.timeout(READ_LIMIT_S):
+                await over
+        except TimeoutError:
+            is_late = over.cancelled()  # or it came at the last moment
+            self._hung += is_late
+            return _unread(sources)
+        finally:
+            if not over.cancelled():
+                self._reader = reader
         return found[0]
+
+    def close(self) -> None:
+        """Read no more; a read that hangs is left to itself."""
+        if self._reader is not None:
+            self._reader.close()
 
     def _take(self, found: Appraised) -> None:
         self._last = found
         self._chosen = found.asked.markup
         self._ports.told(self.parts(self._ports.wall_ms()), found.trouble)
         self._ports.changed()
+
+
+def _unread(sources: Sequence[PriceFile]) -> tuple[FileRead, ...]:
+    """Return what is known of files while nobody knows whether they can be read."""
+    return tuple(FileRead((0, 0), trouble=f"was not read within {READ_LIMIT_S:g} s") for _ in sources)

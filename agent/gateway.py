@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agent.config_values import Site
-    from agent.journal_executor import JournalExecutor
     from agent.remains import Remains
     from agent.supervisor import Crash
     from agent.surroundings import Surroundings
@@ -71,7 +70,6 @@ class Gateway:
         self._lag = LoopLag(lambda lag_ms: _log.warning("loop blocked", lag_ms=lag_ms))
         self._control: ControlServer | None = None
         self._telemetry: TelemetryFeed | None = None
-        self._pricing_executor: JournalExecutor | None = None
         self.endpoints: dict[str, str] = {}
         self.is_open = False
         self._beats: dict[str, float] = {}
@@ -91,7 +89,6 @@ class Gateway:
         self._refuse_orphans(books)
         clock = PollClock(asyncio.get_running_loop(), ticking=self._around.loop_blocks)
         crowd = Crowd(self.site.limits)
-        pricing_executor = self._pricing_executor = self._around.pricing_executor()
         for battery_site in self.site.batteries:
             front = Storefront(
                 battery_site,
@@ -102,7 +99,6 @@ class Gateway:
                 metrics=self.metrics,
                 poll_clock=clock,
                 crowd=crowd,
-                pricing_executor=pricing_executor,
                 beat=None if self._beat is None else partial(self._beaten, battery_site.name),
             )
             self.fronts[front.name] = front
@@ -145,8 +141,9 @@ class Gateway:
             await self._control.close()
         self._lag.stop()
         troubles += [f"task {name} did not end" for name in await self._supervisor.close()]
-        if self._pricing_executor is not None:
-            self._pricing_executor.close()
+        for front in self.fronts.values():
+            if front.appraiser is not None:
+                front.appraiser.close()
         if self._telemetry is not None:
             await self._telemetry.close()
         if self._journal is not None:

@@ -111,7 +111,9 @@ class Seller:
                 await self.desk.awards.settled()
         return await self.delivery.stop_all(ReasonCode.WITHDRAWN, reason)
 
-    def price_by(self, terms: DynamicTerms, *, executor: JournalExecutor, rule: str, price_cap_e4: int) -> Appraiser:
+    def price_by(
+        self, terms: DynamicTerms, *, readers: Callable[[], JournalExecutor], rule: str, price_cap_e4: int
+    ) -> Appraiser:
         """Return what prices this battery by the market from here on, and learns from its lots."""
         ports = AppraiserPorts(
             for_sale=self.for_sale,
@@ -121,7 +123,7 @@ class Seller:
             told=self.watch.priced,
             wall_ms=self._wall_ms,
         )
-        self.appraiser = Appraiser(terms, ports=ports, executor=executor, rule=rule, price_cap_e4=price_cap_e4)
+        self.appraiser = Appraiser(terms, ports=ports, readers=readers, rule=rule, price_cap_e4=price_cap_e4)
         self.watch.price_parts = self._price_parts
         return self.appraiser
 

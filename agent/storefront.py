@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from agent.config_values import BatterySite, Site
     from agent.events import EventHub
     from agent.journal import Journal
-    from agent.journal_executor import JournalExecutor
     from agent.metrics import Metrics
     from agent.surroundings import Surroundings
     from etp.io.crowd import Crowd
@@ -61,14 +60,15 @@ class Storefront:
         metrics: Metrics,
         poll_clock: PollClock,
         crowd: Crowd,
-        pricing_executor: JournalExecutor,
         beat: Callable[[], None] | None,
     ) -> None:
         self.site = battery_site
         self.name = battery_site.name
         self.battery = around.open_battery(battery_site, site)
+        dynamic = battery_site.reserve if isinstance(battery_site.reserve, DynamicTerms) else None
+        self._minimum_e4 = max(battery_site.reserve_min_e4, 0 if dynamic is None else dynamic.floor_e4)
         fixed = FixedReserve(0) if isinstance(battery_site.reserve, DynamicTerms) else battery_site.reserve
-        self.pricing = OwnerReserve(fixed, minimum_e4=battery_site.reserve_min_e4)
+        self.pricing = OwnerReserve(fixed, minimum_e4=self._minimum_e4)
         self._around = around
         signer = around.signer(battery_site)
         rules = _guardrails(battery_site, site)
@@ -96,7 +96,7 @@ class Storefront:
             wall_ms=around.wall_ms,
             beat=beat,
         )
-        self.appraiser = self._follow_market(battery_site, pricing_executor)
+        self.appraiser = self._follow_market(battery_site)
         self.seller.attach(self.delivery)
         if not site.lab:
             self.seller.block(
@@ -118,12 +118,12 @@ class Storefront:
         self.seller.on_name_free = self._memories.unpin
         self.seller.on_untold = lambda peer, end: self._memories.note(peer, end, self.seller.now_ms())
 
-    def _follow_market(self, site: BatterySite, executor: JournalExecutor) -> Appraiser | None:
+    def _follow_market(self, site: BatterySite) -> Appraiser | None:
         """Return what prices by the market where the site says so; None where the owner has named the prices."""
         if not isinstance(site.reserve, DynamicTerms):
             return None
         appraiser = self.seller.price_by(
-            site.reserve, executor=executor, rule=site.rule, price_cap_e4=site.price_cap_e4
+            site.reserve, readers=self._around.pricing_executor, rule=site.rule, price_cap_e4=site.price_cap_e4
         )
         self.pricing.follow(appraiser)
         return appraiser
@@ -179,7 +179,7 @@ class Storefront:
         if self.appraiser is not None:
             self.appraiser.restore(books.markup, books.sales)
         if books.reserve_e4 is not None:
-            self.pricing.set(max(books.reserve_e4, self.site.reserve_min_e4))
+            self.pricing.set(max(books.reserve_e4, self._minimum_e4))
         for (peer, bid_id), end in books.ends.items():
             told = Body.terminate(bid_id, self.seller.device_id, code=end.code, delivered_wh=end.delivered_wh)
             self.seller.ends.remember(peer, told)
