@@ -29,7 +29,7 @@ SEEDS_MAX: Final = 1_000
 BUYERS: Final = (1, 2, 5)
 SITE: Final = Site()
 SIMPLE_E4: Final = SITE.tariff_e4 + SITE.wear_e4
-LEVELS_E4: Final = (120_000, 140_000, 160_000, 180_000, 200_000, 250_000)
+LEVELS_E4: Final = (120_000, 140_000, 160_000, 180_000, 200_000, 250_000, 300_000, 350_000)
 _NEVER_E4: Final = 20_300_000
 """As high as a price may be: nothing is sold."""
 _BEFORE_WEEKS: Final = 2
@@ -177,8 +177,17 @@ def time_of_use() -> TimeOfUse:
 
 def best_fixed(rows: Sequence[Row], n: int) -> Row:
     """Return the fixed reserve that did best in hindsight among `n` buyers, with no price above 30 c counted."""
+    return max(_fixed_rows(rows, n), key=lambda row: row.capped)
+
+
+def best_paid(rows: Sequence[Row], n: int) -> Row:
+    """Return the fixed reserve that did best in hindsight among `n` buyers, with every price counted in full."""
+    return max(_fixed_rows(rows, n), key=lambda row: row.outcome.mean)
+
+
+def _fixed_rows(rows: Sequence[Row], n: int) -> list[Row]:
     levels = {arm.name for arm in ARMS if arm.kind == "fixed" and arm.price_e4 != _NEVER_E4}
-    return max((row for row in rows if row.n == n and row.arm in levels), key=lambda row: row.capped)
+    return [row for row in rows if row.n == n and row.arm in levels]
 
 
 def added(rows: Sequence[Row], arm: str, other: str, n: int) -> tuple[Interval, Interval]:

@@ -198,6 +198,21 @@ def test_the_page_has_what_a_few_weeks_of_the_code_give() -> None:
     rows = compare([(NEVER, 1), (SIMPLE, 1), (SIMPLE, 5), (TABLE, 1)], seeds=SEEDS)
     for row in rows:
         assert week_row(row) in text
+    dearest = next(arm for arm in ARMS if arm.name == "fixed, 35 c")
+    assert week_row(compare([(SIMPLE, 5), (dearest, 5)], seeds=SEEDS)[1], "paid") in text
+
+
+def test_the_page_begins_and_ends_as_the_code_says() -> None:
+    rows = tuple(
+        Row(arm.name, n, *(interval([0.0]),) * 2, 0.0, interval([0.0]), 0.0, None, (0.0,), (0.0,))
+        for n in (1, 2, 5)
+        for arm in arms_of(n)
+    )
+    for part in (
+        page(Study(SEEDS, rows, ())).split("### 1 buyer")[0],
+        page(Study(SEEDS, rows, ())).split("## What it")[1],
+    ):
+        assert part in PAGE.read_text()
 
 
 @pytest.mark.slow
@@ -219,8 +234,7 @@ def test_a_page_marks_the_best_fixed_reserve_and_says_where_a_dynamic_one_loses(
     )
     told = page(Study(1, rows, ()))
     assert "| by state of charge |" in told
-    assert told.count("(best fixed, in hindsight)") == 3
-    assert "| fixed, 25 c (best fixed, in hindsight) |" in told
+    assert told.count("| fixed, 35 c (best fixed, paid and capped) |") == told.count("(best fixed, ") == 3
     losers = told.split("Not above the simple owner (capped mean): ")[1].split("\n\n")[0].replace("\n", " ")
     assert losers == (
         "dynamic, own sales (n = 1); dynamic, own sales (n = 2); dynamic, own sales, mark-up (n = 2); dynamic, own"
@@ -228,6 +242,33 @@ def test_a_page_marks_the_best_fixed_reserve_and_says_where_a_dynamic_one_loses(
     )
     assert "(whole interval below 0): none." in told
     assert added(rows, "dynamic, true spot", "dynamic, time of use", 2)[0].mean == 10_000
+
+
+def test_a_page_says_by_which_money_a_fixed_reserve_is_best() -> None:
+    """Dearer is better as paid; capped, 20 c are best. The true spot lies between the two."""
+
+    def row(arm: Arm, n: int) -> Row:
+        paid, capped = arm.price_e4 / 10, -abs(arm.price_e4 - 200_000.0)
+        if arm.kind == "true":
+            paid, capped = 34_999.0, 20_000.0
+        if arm == NEVER:
+            paid = capped = 10.0**9
+        seen = interval([paid])
+        return Row(arm.name, n, seen, seen, capped, seen, 3.0, 1.0, (paid,), (capped,))
+
+    told = page(Study(1, tuple(row(arm, n) for n in (1, 2, 5) for arm in arms_of(n)), ())).replace("\n", " ")
+    assert told.count("| fixed, 35 c (best fixed, paid) |") == told.count("| fixed, 20 c (best fixed, capped) |") == 3
+    assert told.count("(best fixed, ") == 6
+    capped, paid = (
+        told.split(f"{start} (")[1].split(".")[0]
+        for start in (
+            "Below the best fixed reserve, which nobody knows beforehand",
+            "Below the fixed reserve best in money as paid",
+        )
+    )
+    assert "true spot" not in capped
+    assert paid.count("true spot (n") == 3
+    assert "| true spot | 1 | +2.00 |" in told
 
 
 def test_a_page_says_where_the_mark_up_surely_harms() -> None:
