@@ -45,8 +45,8 @@ class SiteControl(Protocol):
         """Sell again, and acknowledge what blocked it."""
         ...
 
-    def set_reserve(self, battery: str, price_e4: int) -> None:
-        """Ask at least this price."""
+    def set_reserve(self, battery: str, price_e4: int | None) -> None:
+        """Ask this price, or (None) what the site's own rule says."""
         ...
 
 

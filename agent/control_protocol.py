@@ -184,11 +184,11 @@ class Resume(NamedTuple):
 
 
 class SetReserve(NamedTuple):
-    """`set-reserve {"battery": name, "price_e4": n}`: ask at least this from the next empty lot on."""
+    """`set-reserve {"battery": name, "price_e4": n}`: ask this from the next empty lot on; null = the site file's."""
 
     id: Any
     battery: str
-    price_e4: int
+    price_e4: int | None
 
 
 Request = TakeSnapshot | Subscribe | StopSelling | Resume | SetReserve
@@ -264,7 +264,7 @@ def _request(request_id: Any, what: Any, body: dict[str, Any]) -> Request:
             return Resume(request_id, _text(body, "battery"))
         case "set-reserve":
             _only(body, ("battery", "price_e4"))
-            return SetReserve(request_id, _needed(_text(body, "battery"), "battery"), _price(body.get("price_e4")))
+            return SetReserve(request_id, _needed(_text(body, "battery"), "battery"), _price(body))
         case None:
             raise ProtocolError(MALFORMED, f"do is missing: it names a request, one of {', '.join(REQUESTS)}")
         case _:
@@ -302,9 +302,12 @@ def _needed(value: str | None, key: str) -> str:
     return value
 
 
-def _price(value: Any) -> int:
+def _price(body: dict[str, Any]) -> int | None:
+    value = body.get("price_e4", False)
+    if value is None:
+        return None
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _PRICE_E4_MAX:
-        raise ProtocolError(MALFORMED, f"price_e4 is a whole number of 0..{_PRICE_E4_MAX}")
+        raise ProtocolError(MALFORMED, f"price_e4 is a whole number of 0..{_PRICE_E4_MAX}, or null for the site's rule")
     return value
 
 

@@ -86,10 +86,10 @@ class OwnerDesk:
             seller.unblock(OWNER)
             seller.unblock(CONTRADICTION)
 
-    def set_reserve(self, battery: str, price_e4: int) -> None:
-        """Ask at least this price, from the next empty lot on."""
+    def set_reserve(self, battery: str, price_e4: int | None) -> None:
+        """Ask this price from the next empty lot on, or (None) what the site's own rule says."""
         (seller,) = self._named(battery)
-        if price_e4 % PRICE_TICK_E4:
+        if price_e4 is not None and price_e4 % PRICE_TICK_E4:
             raise CommandRefusedError(f"price_e4 = {price_e4} is not a whole tick of {PRICE_TICK_E4} (0.01 c/kWh)")
         try:
             self._pricing[battery].set(price_e4)

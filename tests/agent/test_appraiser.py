@@ -7,9 +7,12 @@ import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import pytest
+
 from agent import records
 from agent.appraiser import LOOK_EVERY_S
 from agent.control_protocol import encode_line
+from agent.errors import CommandRefusedError
 from agent.pricing import SLOT_MS, LotSeen
 from agent.records import Kind
 from agent.snapshot import battery_snapshot
@@ -319,6 +322,22 @@ def test_a_half_hour_without_a_bid_counts_as_a_lot_that_nobody_wanted(tmp_path: 
             seen = [record.body for record in here.records(Kind.LOT_SEEN)]
             assert len(seen) in {1, 2}
             assert {(body["reached"], body["best_e4"], body["second_e4"]) for body in seen} == {(1, None, None)}
+
+    run(scenario())
+
+
+def test_the_owners_own_price_is_not_below_the_floor(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path, battery=reserve()) as here:
+            owner = here.gateway.owner_desk()
+            with pytest.raises(CommandRefusedError, match="below the site's minimum"):
+                owner.set_reserve("battery-1", 0)
+            with pytest.raises(CommandRefusedError, match="below the site's minimum"):
+                owner.set_reserve("battery-1", 79_900)
+            owner.set_reserve("battery-1", 80_000)
+            await here.until(lambda: here.seller.terms().reserve_e4 == 80_000)
+            owner.set_reserve("battery-1", None)
+            await here.until(lambda: here.seller.terms().reserve_e4 == price(here)["reserve_e4"])
 
     run(scenario())
 

@@ -44,7 +44,7 @@ class Site:
             raise ZeroDivisionError("bug")
         self.told.append(("resume", battery))
 
-    def set_reserve(self, battery: str, price_e4: int) -> None:
+    def set_reserve(self, battery: str, price_e4: int | None) -> None:
         self._known(battery)
         self.told.append(("reserve", battery, price_e4))
 

@@ -33,6 +33,7 @@ def line(**body: Any) -> bytes:
         ({"do": "stop-selling", "battery": "a", "reason": "b"}, protocol.StopSelling(None, "a", "b")),
         ({"do": "resume", "battery": "a"}, protocol.Resume(None, "a")),
         ({"do": "set-reserve", "battery": "a", "price_e4": 0}, protocol.SetReserve(None, "a", 0)),
+        ({"do": "set-reserve", "battery": "a", "price_e4": None}, protocol.SetReserve(None, "a", None)),
     ],
 )
 def test_requests(sent: dict[str, Any], request_: protocol.Request) -> None:
@@ -53,9 +54,10 @@ def test_requests(sent: dict[str, Any], request_: protocol.Request) -> None:
         ({"do": "resume", "battery": ""}, protocol.MALFORMED),
         ({"do": "stop-selling", "reason": "x" * 201}, protocol.MALFORMED),
         ({"do": "set-reserve", "price_e4": 1}, protocol.MALFORMED),
+        ({"do": "set-reserve", "battery": "a"}, protocol.MALFORMED),
         *(
             ({"do": "set-reserve", "battery": "a", "price_e4": price}, protocol.MALFORMED)
-            for price in (None, -1, 1.5, True, "5", 10**10)
+            for price in (-1, 1.5, True, "5", 10**10)
         ),
     ],
 )

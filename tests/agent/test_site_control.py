@@ -60,6 +60,19 @@ def test_the_reserve_holds_from_the_next_empty_lot_on(tmp_path: Path) -> None:
     run(scenario())
 
 
+def test_the_rule_can_have_the_reserve_back(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path) as here:
+            owner(here).set_reserve("battery-1", 500_000)
+            assert here.seller.terms().reserve_e4 == 500_000
+            owner(here).set_reserve("battery-1", None)
+            assert here.seller.terms().reserve_e4 == 300_000
+            await here.until(lambda: len(owner_records(here)) == 2)
+            assert owner_records(here)[-1]["reserve_e4"] is None
+
+    run(scenario())
+
+
 def test_what_cannot_be_is_refused_and_not_journaled(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with world(tmp_path, battery="reserve_min_c = 10.0") as here:

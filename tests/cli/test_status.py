@@ -295,7 +295,7 @@ class Site:
     def resume(self, battery: str | None) -> None:
         raise AssertionError
 
-    def set_reserve(self, battery: str, price_e4: int) -> None:
+    def set_reserve(self, battery: str, price_e4: int | None) -> None:
         raise AssertionError
 
 
