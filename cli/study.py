@@ -108,11 +108,11 @@ def standing_bid(
     progress = None
     if sys.stderr.isatty():
         progress = lambda done, count: print(f"\r{done} of {count} cells", end="", file=sys.stderr, flush=True)  # noqa: E731
-    with _written(target) as file:
-        results = play_all(lots, seed, progress)
-        _over()
-        told = json.dumps(figures(results, lots=lots, seed=seed)) if as_json else page(results, lots=lots, seed=seed)
-        file.write(told.rstrip("\n") + "\n")
+    _be_writable(target)
+    results = play_all(lots, seed, progress)
+    _over()
+    told = json.dumps(figures(results, lots=lots, seed=seed)) if as_json else page(results, lots=lots, seed=seed)
+    _put(target, told)
 
 
 @app.command()
@@ -132,10 +132,10 @@ def reserve(
     progress = None
     if sys.stderr.isatty():
         progress = lambda what: print(f"\r\033[K{what}", end="", file=sys.stderr, flush=True)  # noqa: E731
-    with _written(target) as file:
-        found = weigh(seeds, progress)
-        _over()
-        file.write(json.dumps(found.fields()) + "\n" if as_json else page(found))
+    _be_writable(target)
+    found = weigh(seeds, progress)
+    _over()
+    _put(target, json.dumps(found.fields()) if as_json else page(found))
 
 
 @contextlib.contextmanager
@@ -162,6 +162,27 @@ def _written(target: str) -> Iterator[TextIO]:
         except OSError as error:
             raise _unusable(target, error.strerror) from error
         yield file
+
+
+def _be_writable(target: str) -> None:
+    """Say at once, before minutes of work, that a page cannot be written; what is there stays as it is."""
+    if target != "-":
+        try:
+            Path(target).open("a", encoding="utf-8").close()
+        except OSError as error:
+            raise _unusable(target, error.strerror) from error
+
+
+def _put(target: str, told: str) -> None:
+    """Write a finished page."""
+    told = told.rstrip("\n") + "\n"
+    if target == "-":
+        sys.stdout.write(told)
+        return
+    try:
+        Path(target).write_text(told, encoding="utf-8")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, target) from error
 
 
 def _unusable(path: str, why: str | None) -> typer.Exit:

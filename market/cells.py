@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 def played(play: Callable[[Cell], Result], cells: Sequence[Cell]) -> Generator[Result]:
-    """Yield what each cell comes to, in the order of the cells; leaving early ends the workers."""
-    pool = ProcessPoolExecutor(max_workers=min(len(cells), os.cpu_count() or 1), initializer=_leave_ctrl_c_alone)
-    try:
-        yield from pool.map(play, cells)
-    finally:
-        pool.shutdown(cancel_futures=True)
+    """Yield what each cell comes to, in the order of the cells; leaving early ends the workers at once."""
+    workers = min(len(cells), os.cpu_count() or 1)
+    with get_context("fork").Pool(workers, initializer=_obey_the_parent) as pool:
+        yield from pool.imap(play, cells)
 
 
-def _leave_ctrl_c_alone() -> None:
-    """Let the parent alone answer Ctrl-C: it ends its workers."""
+def _obey_the_parent() -> None:
+    """Let the parent alone answer Ctrl-C and a closed terminal, and end at once when it says so."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -137,3 +137,25 @@ def test_equal_seeds_give_equal_bytes_in_every_process() -> None:
     assert one.stdout == other.stdout
     different = run(text=lines[0].replace('"seed": 4', '"seed": 5'))
     assert different.stdout.splitlines()[0] != one.stdout.splitlines()[0]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_page_in_the_making_ends_at_once_and_the_old_one_stays(tmp_path: Path, number: signal.Signals) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("old\n")
+    command = [*WATTBID[:-1], "standing-bid", "--lots", "20000", "--out", str(page)]
+    child = subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 30
+    while not (workers := children_of(child.pid)):
+        assert time.monotonic() < deadline, "no worker has started"
+        time.sleep(0.05)
+    child.send_signal(number)
+    out, complaint = child.communicate(timeout=20)
+    assert (child.returncode, out, complaint) == (128 + number, b"", b"")
+    assert page.read_text() == "old\n"
+    assert [worker for worker in workers if Path(f"/proc/{worker}").exists()] == []
+
+
+def children_of(pid: int) -> list[int]:
+    """Return the processes that a process has started and that have not ended."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
