@@ -54,6 +54,9 @@ def _prices(battery: BatterySection) -> Iterator[Problem]:
     cap = battery.price_cap_c
     if battery.reserve_c_per_kwh == cap:
         yield Problem(("reserve_c_per_kwh",), f"{cap:.12g} is price_cap_c: no bid can be better than the reserve")
+    if battery.reserve is not None and battery.reserve.floor_c_per_kwh == cap:
+        what = f"{cap:.12g} is price_cap_c: no bid can be better than the reserve"
+        yield Problem(("reserve", "floor_c_per_kwh"), what)
     for position, tier in enumerate((battery.reserve.tiers if battery.reserve else None) or ()):
         if tier.c_per_kwh == cap:
             what = f"{cap:.12g} is price_cap_c: no bid can be better than the reserve"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from agent.appraisal import read
 from agent.config_build_reserve import reserve_of
 from agent.config_errors import Problem
 from agent.pricing import DynamicTerms, ForecastError, OwnSales, PriceFile, parse_prices
@@ -49,10 +49,11 @@ def _sources(terms: DynamicTerms) -> Iterator[tuple[str, str]]:
 
 
 def _unreadable(source: PriceFile) -> str:
+    (file,) = read((source,), None) or ()
+    if file.trouble:
+        return f"{source.path} {file.trouble}"
     try:
-        parse_prices(Path(source.path).read_bytes(), name=source.path, zone=source.zone)
-    except OSError as error:
-        return f"{source.path} cannot be read ({error.strerror or error})"
+        parse_prices(file.data, name=source.path, zone=source.zone)
     except ForecastError as error:
         return str(error)
     return ""

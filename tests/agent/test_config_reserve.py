@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -171,6 +172,24 @@ def test_what_is_assumed_or_surely_not_meant_is_doubted(tmp_path: Path) -> None:
     assert idle == "charge_power_w: nothing is charged without [battery.reserve.buy]"
     [sealed] = doubts(f'rule = "sealed_first"\n{dynamic("wear_c_per_kwh = 5")}', path)
     assert sealed.startswith("markup_max_c_per_kwh: no mark-up is learned under sealed_first")
+
+
+def test_a_forecast_path_that_is_no_file_is_doubted_at_once(tmp_path: Path) -> None:
+    text = dynamic("wear_c_per_kwh = 5", '[battery.reserve.sell]\nkind = "file"\npath = "pipe"')
+    os.mkfifo(tmp_path / "pipe")
+    told, _ = doubts(text, tmp_path / "site.toml")
+    assert (
+        told == f"sell.path: {tmp_path / 'pipe'} is not a regular file (a pipe, a device or a folder); allowed: a file"
+    )
+    endless, _ = doubts(text.replace('"pipe"', '"/dev/zero"'), tmp_path / "site.toml")
+    assert endless.startswith("sell.path: /dev/zero is not a regular file")
+
+
+def test_a_floor_at_the_price_cap_is_doubted(tmp_path: Path) -> None:
+    text = f"price_cap_c = 8\n{dynamic('wear_c_per_kwh = 5')}"
+    assert doubts(text, tmp_path / "site.toml") == [
+        "floor_c_per_kwh: 8 is price_cap_c: no bid can be better than the reserve"
+    ]
 
 
 def test_own_sales_get_no_markup_unless_it_is_said(tmp_path: Path) -> None:
