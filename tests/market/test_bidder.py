@@ -77,7 +77,8 @@ def test_need_and_budget_shrink_with_what_is_won() -> None:
 
 def test_a_bid_is_cut_to_what_the_budget_pays_for() -> None:
     buyer = bidder("random", budget=210_050_000)
-    assert buyer.hears(Quote(1_000, 200_000, None)) == Placed(1, 210_000, 1_000, 200_000)
+    buyer.hears(Quote(1_000, 200_000, None))
+    assert buyer.hears(Quote(1_000, 201_000, None)) == Placed(2, 210_000, 1_000, 201_000)
     assert bidder(budget=199_999_999).hears(Quote(1_000, 200_000, None)) is None
 
 
