@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agent.appraisal import Appraised, Asked, FileRead, appraised, files_of, in_slices, read
 from agent.lot_lesson import LotLesson
-from agent.pricing import SLOT_MS, Markup, Parts, Plant, SalesHistory, parts_of
+from agent.pricing import SLOT_MS, FlatTariff, Markup, Parts, Plant, SalesHistory, parts_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -84,6 +84,7 @@ class Appraiser:
         self._reader: JournalExecutor | None = None
         """What reads files and is idle now."""
         self._hung = 0
+        self._is_clock_trusted = False
         self._learns = rule != "sealed_first"  # what is bid there is less than what it is worth
         self._cap_e4 = price_cap_e4
         self._markup = self._chosen = Markup(terms.markup_max_e4)
@@ -100,6 +101,25 @@ class Appraiser:
             self._markup = markup
         self._sales = sales
 
+    def trust_clock(self, *, trusted: bool) -> None:
+        """Go by prices of a time of day only while that can be trusted; until then the owner's fallback holds."""
+        if trusted != self._is_clock_trusted:
+            self._is_clock_trusted = trusted
+            if self._last is not None:
+                self._tell()
+
+    @property
+    def _is_lost(self) -> bool:
+        """Whether nobody knows which of the prices ahead is now's."""
+        sources = (self.terms.sell, self.terms.buy)
+        return not self._is_clock_trusted and not all(isinstance(one, FlatTariff | None) for one in sources)
+
+    @property
+    def _trouble(self) -> str:
+        if self._last is None:
+            return ""
+        return "the time of day is not trusted" if self._is_lost else self._last.trouble
+
     @property
     def is_pending(self) -> bool:
         """Whether nothing has been worked out yet: then nothing must be sold."""
@@ -115,7 +135,7 @@ class Appraiser:
         last = self._last
         if not self._is_of(wall_ms, for_sale):
             self._due.set()
-        if last is None or last.table is None or not self._is_young(last, wall_ms):
+        if last is None or last.table is None or self._is_lost or not self._is_young(last, wall_ms):
             return parts_of(self.terms, None, self._chosen, "fallback")
         if for_sale is None:
             opportunity_e4 = last.table.dearest_e4()
@@ -154,7 +174,7 @@ class Appraiser:
             "lots_learned": self._markup.lots,
             "forecast_age_ms": None if outlook is None else max(0, wall_ms - outlook.at_ms),
             "forecast_half_hours": 0 if outlook is None else len(outlook.ahead(wall_ms)),
-            "trouble": "" if self._last is None else self._last.trouble,
+            "trouble": self._trouble,
         }
 
     # what lots and sales teach
@@ -288,7 +308,10 @@ class Appraiser:
     def _take(self, found: Appraised) -> None:
         self._last = found
         self._chosen = found.asked.markup
-        self._ports.told(self.parts(self._ports.wall_ms()), found.trouble)
+        self._tell()
+
+    def _tell(self) -> None:
+        self._ports.told(self.parts(self._ports.wall_ms()), self._trouble)
         self._ports.changed()
 
 

@@ -143,6 +143,8 @@ class Storefront:
 
     def trust_clock(self, *, trusted: bool) -> None:
         """Serve signed buyers only while the time of day can be trusted; unsigned selling goes on (architecture 3)."""
+        if self.appraiser is not None:
+            self.appraiser.trust_clock(trusted=trusted)
         policy = self._policy if trusted else replace(self._policy, trusted=frozenset())
         if not trusted and self._is_clock_trusted:
             # Signed buyers are sent away with what they hold, and none of them is to blame for leaving it.

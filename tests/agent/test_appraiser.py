@@ -277,6 +277,38 @@ def test_a_clock_that_is_set_is_followed_with_the_batterys_next_word(tmp_path: P
     run(scenario())
 
 
+def test_a_clock_that_is_not_trusted_leaves_the_fallback_and_an_alarm(tmp_path: Path) -> None:
+    sell = 'kind = "time_of_use"\ntimes = [{from_time = "00:00", c_per_kwh = 20}]'
+
+    async def scenario() -> None:
+        async with world(tmp_path, battery=reserve(sell, "fallback_c_per_kwh = 18")) as here:
+            assert (price(here)["basis"], price(here)["reserve_e4"]) == ("forecast", 200_000)
+            here.clock_trusted = False
+            await here.until(lambda: price(here)["basis"] == "fallback")
+            assert (price(here)["reserve_e4"], price(here)["trouble"]) == (180_000, "the time of day is not trusted")
+            assert "forecast" in {alarm["name"] for alarm in here.seller.watch.alarms()}
+            await here.until(lambda: here.seller.desk.lots.quote("", 0, 0) == 180_000)
+            await asyncio.sleep(SLOT_MS / 1_000)
+            assert price(here)["basis"] == "fallback"
+            here.clock_trusted = True
+            await here.until(lambda: price(here)["basis"] == "forecast")
+            assert (price(here)["reserve_e4"], price(here)["trouble"]) == (200_000, "")
+            await here.until(lambda: here.seller.desk.lots.quote("", 0, 0) == 200_000)
+            assert here.seller.watch.alarms() == []
+
+    run(scenario())
+
+
+def test_a_price_that_is_always_the_same_needs_no_clock(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path, battery=reserve()) as here:
+            here.clock_trusted = False
+            await asyncio.sleep(120)
+            assert (price(here)["basis"], price(here)["reserve_e4"]) == ("forecast", 250_000)
+
+    run(scenario())
+
+
 def test_a_battery_that_is_silent_for_a_while_is_not_taken_for_another(tmp_path: Path) -> None:
     write(tmp_path / "prices.csv", [10.0, 10.0, 40.0, 40.0, *[10.0] * 20])
 
