@@ -22,14 +22,16 @@ if [ "$mode" = quick ]; then
 fi
 step "simulated hours (without coverage: it would double their time)"
 $bin/python -m pytest -q -n 2 -m hours
+step "studies (without coverage, which their millions of calls would wait for)"
+$bin/python -m pytest -q -n 3 tests/market
 step "tests"
 status=0
-$bin/python -m pytest -q -n 3 -m "not hours" --cache-clear --cov --cov-report= || status=$?
+$bin/python -m pytest -q -n 3 -m "not hours" --ignore=tests/market --cache-clear --cov --cov-report= || status=$?
 if [ "$status" = 1 ]; then
     # Real processes with real time limits share two cores with other tests here: what failed is judged by itself.
     step "what failed, by itself"
     status=0
-    $bin/python -m pytest -q --last-failed --last-failed-no-failures=none -m "not hours" --cov --cov-append \
+    $bin/python -m pytest -q --last-failed --last-failed-no-failures=none -m "not hours" --ignore=tests/market --cov --cov-append \
         --cov-report= || status=$?
 fi
 [ "$status" = 0 ] || exit "$status"
