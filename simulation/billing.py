@@ -141,9 +141,17 @@ class Billing:
             account.unsaved_wh.clear()
             account.unmetered_wh = 0.0
             account.gap = None
-            account.given_away_wh = 0.0
+            account.given_away_wh = self._ebbing_wh(battery)
             account.is_clean = self._now_ms() >= self._clean_from_ms
         account.open_wh.setdefault(key, had_wh)
+
+    def _ebbing_wh(self, battery: str) -> float:
+        """Return what earlier trades still draw: since the last reading, and until their power is gone."""
+        device = self._devices[battery]
+        device.advance(self._now_ms())
+        config, power_w = device.model.config, max(0.0, -device.model.power_w)
+        ramp_s = power_w / (config.ramp_w_per_s or config.rated_power_w)
+        return device.sold_wh - device.readings[-1].sold_wh + power_w * ramp_s / 2 * config.time_lapse / 3_600
 
     def _end(self, battery: str, key: TradeKey, fields: dict[str, Any]) -> None:
         account = self._accounts[battery]
