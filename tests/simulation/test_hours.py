@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HOURS = 5.0
-PAIRS = range(1, 43, 2)
-"""210 simulated hours, two seeds a test. A failure names its seed; `wattbid simulate --seed N --hours 5` replays it."""
+PAIRS = range(1, 41, 2)
+"""200 simulated hours, two seeds a test. A failure names its seed; `wattbid simulate --seed N --hours 5` replays it."""
 
 
 @pytest.mark.slow

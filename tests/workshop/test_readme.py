@@ -76,7 +76,7 @@ def test_the_headless_demo_makes_its_twenty_trades() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("site", "shown"), [("site.toml", "30.00 c"), ("site-dynamic.toml", "= opportunity ")])
+@pytest.mark.parametrize(("site", "shown"), [("site.toml", "30.00 c"), ("site-dynamic.toml", "(floor 5.00 c) + ")])
 def test_the_examples_trade_by_hand(site: str, shown: str, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "deploy" / "examples", tmp_path / "deploy" / "examples")
     by_hand = [command.replace("site.toml", site) for command in BY_HAND]
