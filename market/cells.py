@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from multiprocessing import get_context
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -14,10 +14,18 @@ if TYPE_CHECKING:
     Result = TypeVar("Result")
 
 
+_ENDS: Final = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+
+
 def played(play: Callable[[Cell], Result], cells: Sequence[Cell]) -> Generator[Result]:
     """Yield what each cell comes to, in the order of the cells; leaving early ends the workers at once."""
     workers = min(len(cells), os.cpu_count() or 1)
-    with get_context("fork").Pool(workers, initializer=_obey_the_parent) as pool:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)  # half a pool could not be taken down again
+    try:
+        pool = get_context("fork").Pool(workers, initializer=_obey_the_parent)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    with pool:
         yield from pool.imap(play, cells)
 
 
@@ -26,3 +34,4 @@ def _obey_the_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDS)

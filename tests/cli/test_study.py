@@ -139,6 +139,7 @@ def test_equal_seeds_give_equal_bytes_in_every_process() -> None:
     assert different.stdout.splitlines()[0] != one.stdout.splitlines()[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_page_in_the_making_ends_at_once_and_the_old_one_stays(tmp_path: Path, number: signal.Signals) -> None:
     page = tmp_path / "page.md"

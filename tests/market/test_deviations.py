@@ -14,6 +14,8 @@ from market.mechanism import play as honest
 from market.setting import Buyer, Outcome, Setting
 from market.strategies import strategy_of
 
+pytestmark = pytest.mark.slow
+
 PAGE = (Path(room.__file__).parents[1] / "docs" / "standing-bid.md").read_text()
 SETTING = Setting("standing_bid", 1_000, 100_000)
 

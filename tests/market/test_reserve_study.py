@@ -39,6 +39,8 @@ from market.reserve_study import (
 from market.reserve_week import World, play
 from market.setting import Setting
 
+pytestmark = pytest.mark.slow
+
 PAGE = Path(__file__).parents[2] / "docs" / "reserve-study.md"
 NEVER, OWN, TABLE, TRUE = ARMS[0], *ARMS[-3:]
 

@@ -19,6 +19,8 @@ from market.sampling import Summary, best_use, sample
 from market.strategies import SEALED, strategy_of
 from market.values import values_of
 
+pytestmark = pytest.mark.slow
+
 UNIFORM = {"kind": "uniform", "low_e4": 0, "high_e4": 1_000_000}
 SHADED = ["truthful", "equilibrium", "reserve", "fraction:0.8", "naive"]
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from market.sequence import WaitCell, play_wait, wait_cells
+
+pytestmark = pytest.mark.slow
 
 
 def test_prices_fall_from_lot_to_lot_towards_the_competitive_price() -> None:

@@ -25,6 +25,8 @@ from market.spot import HALF_HOURS_MAX, SpotModel
 from market.spot_figures import autocorrelation
 from market.spot_file import SEASONS
 
+pytestmark = pytest.mark.slow
+
 MODEL = SpotModel.load()
 NEW_YEAR = index_of(date(2025, 1, 1))
 BLOCK = 4_096

@@ -21,6 +21,8 @@ from market.spot import ATTRIBUTION, HALF_HOURS_A_YEAR, SpotModel
 from market.spot_figures import REAL, Figures, daily_means_c, figures_of, spikes_of, table
 from market.spot_file import SEASONS, SpotTables
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 

@@ -22,6 +22,8 @@ from market.standing_bid import (
     size_cells,
 )
 
+pytestmark = pytest.mark.slow
+
 PAGE = (Path(room.__file__).parents[1] / "docs" / "standing-bid.md").read_text()
 LOTS, SEED = 400, 1
 
