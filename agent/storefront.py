@@ -65,9 +65,9 @@ class Storefront:
         self.site = battery_site
         self.name = battery_site.name
         self.battery = around.open_battery(battery_site, site)
-        dynamic = battery_site.reserve if isinstance(battery_site.reserve, DynamicTerms) else None
-        self._minimum_e4 = max(battery_site.reserve_min_e4, 0 if dynamic is None else dynamic.floor_e4)
-        fixed = FixedReserve(0) if isinstance(battery_site.reserve, DynamicTerms) else battery_site.reserve
+        self._minimum_e4, fixed = battery_site.reserve_min_e4, battery_site.reserve
+        if isinstance(fixed, DynamicTerms):
+            self._minimum_e4, fixed = max(self._minimum_e4, fixed.floor_e4), FixedReserve(0)
         self.pricing = OwnerReserve(fixed, minimum_e4=self._minimum_e4)
         self._around = around
         signer = around.signer(battery_site)

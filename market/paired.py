@@ -6,6 +6,8 @@ import math
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from market.sampling import spread
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -23,12 +25,13 @@ class Interval(NamedTuple):
 
 def interval(seen: Sequence[float]) -> Interval:
     """Return the mean of independent units, as paired differences are, and its 95 % interval. Raises on none."""
-    count = len(seen)
-    mean = math.fsum(seen) / count
-    if count < 2:
+    if not seen:
+        raise ValueError("no units")
+    mean, _, se = spread(seen)
+    assert mean is not None  # noqa: S101 - there is one unit at least
+    if se is None:
         return Interval(mean, None, None)
-    sd = math.sqrt(math.fsum((value - mean) ** 2 for value in seen) / (count - 1))
-    half = t_bound(count - 1) * sd / math.sqrt(count)
+    half = t_bound(len(seen) - 1) * se
     return Interval(mean, mean - half, mean + half)
 
 

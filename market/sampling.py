@@ -19,7 +19,7 @@ from market.strategies import SEALED, limit_of, strategy_of
 from market.values import values_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from market.strategies import Limit
     from market.values import Values
@@ -224,7 +224,7 @@ def best_use(values: list[int], need_wh: int, lot_wh: int) -> int:
     return sum([worth[index] for index in chosen])
 
 
-def spread(seen: array[float]) -> Spread:
+def spread(seen: Sequence[float]) -> Spread:
     """Return mean, standard deviation (n - 1) and standard error of what was seen."""
     count = len(seen)
     if count == 0:

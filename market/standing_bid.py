@@ -8,7 +8,6 @@ cell can be played again alone.
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from aggregator.strategies import NEW_MIND
 from market.draws import normal, uniform
 from market.mechanism import play_lot
-from market.sampling import best_use
+from market.sampling import best_use, spread
 from market.setting import Buyer, Setting, on_grid
 from market.strategies import strategy_of
 
@@ -142,7 +141,7 @@ def play_reach(cell: ReachCell, *, lots: int, seed: int) -> Reach:
             prices.append(outcome.awards[0].price_e4)
             seconds.append(second_e4)
             gaps.append(outcome.awards[0].price_e4 - second_e4)
-    return Reach(cell, reachable / lots, _mean(prices), _mean(seconds), mean_of(gaps), bids / lots)
+    return Reach(cell, reachable / lots, mean_of(prices).mean, mean_of(seconds).mean, mean_of(gaps), bids / lots)
 
 
 def play_size(cell: SizeCell, *, lots: int, seed: int) -> Size:
@@ -163,7 +162,7 @@ def play_size(cell: SizeCell, *, lots: int, seed: int) -> Size:
         best += best_use(everyone, NEED_WH, all_wh)
         competitive.append(max(RESERVE_E4, sorted(everyone, reverse=True)[cell.needs]))
     offered = lots * all_wh
-    return Size(cell, mean_of(revenue), _mean(competitive), bought / best, large / offered, sold / offered)
+    return Size(cell, mean_of(revenue), mean_of(competitive).mean, bought / best, large / offered, sold / offered)
 
 
 def _awards(cell: SizeCell, buyers: list[Buyer], *, seed: int, lot: int) -> list[Sold]:
@@ -183,13 +182,5 @@ def _awards(cell: SizeCell, buyers: list[Buyer], *, seed: int, lot: int) -> list
 
 def mean_of(seen: Sequence[float]) -> Mean:
     """Return mean and standard error; zero of what was never seen."""
-    count = len(seen)
-    mean = _mean(seen)
-    if count < 2:
-        return Mean(mean, 0.0)
-    variance = math.fsum((value - mean) ** 2 for value in seen) / (count - 1)
-    return Mean(mean, math.sqrt(variance / count))
-
-
-def _mean(seen: Sequence[float]) -> float:
-    return math.fsum(seen) / len(seen) if seen else 0.0
+    found = spread(seen)
+    return Mean(found.mean or 0.0, found.se or 0.0)
