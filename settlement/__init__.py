@@ -6,6 +6,7 @@ and what a ledger needs of a trade. Never here: a socket of the trading protocol
 `cli` may import it.
 """
 
+from settlement.cheque import Cheque, SignedReceipt
 from settlement.contract import Contract, Venue
 from settlement.errors import (
     KeyFileError,
@@ -19,6 +20,7 @@ from settlement.exchange import from_pem, from_solana_json, from_text, to_base58
 from settlement.keyring import KeyRing
 from settlement.keys import IdentityKey, Purpose, SeedKey, derive, device_id, load_or_create_root
 from settlement.keystore import change_keystore, create_keystore, read_keystore, read_public_keys
+from settlement.lines import LineState
 from settlement.money import Split
 from settlement.receipt import Receipt
 from settlement.signing import (
@@ -34,11 +36,13 @@ from settlement.statements import Binding, Registration
 
 __all__ = [
     "Binding",
+    "Cheque",
     "Contract",
     "IdentityKey",
     "KeyFileError",
     "KeyFormatError",
     "KeyRing",
+    "LineState",
     "Party",
     "Purpose",
     "Receipt",
@@ -47,6 +51,7 @@ __all__ = [
     "SettlementError",
     "SignatureKind",
     "SignatureRefusedError",
+    "SignedReceipt",
     "Split",
     "TermsError",
     "Venue",
