@@ -26,6 +26,7 @@ from agent.delivery_plan import TAIL_MS, Run
 from agent.metering import MJ_PER_WH, is_fine, is_plausible_step
 from agent.trades import Trade
 from drivers.device import TakeOver
+from settlement.terms import window_s
 
 if TYPE_CHECKING:
     from agent.books_types import BookedTakeOver, BookedTrade, Books
@@ -171,7 +172,7 @@ def _is_datable(booked: BookedTrade, *, now_ms: int, wall_ms: int) -> bool:
 
 def _window_ms(booked: BookedTrade, time_lapse: int) -> int:
     deal = booked.deal
-    return energy.window_ms(deal.window_s or energy.window_s(deal.energy_wh, deal.power_w), time_lapse)
+    return energy.window_ms(deal.window_s or window_s(deal.energy_wh, deal.power_w), time_lapse)
 
 
 def _away(booked: BookedTrade, *, outlived: bool, time_lapse: int) -> Away | None:

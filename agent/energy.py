@@ -1,6 +1,6 @@
 """How much energy a battery has to sell, in what lots, and how well it is: pure arithmetic over integers.
 
-Rules: ETP section 6 rule 1 and dispatch.md section 2; the delivery window is settlement.md section 1 "Terms".
+Rules: ETP section 6 rule 1 and dispatch.md section 2; how long a delivery may take is `settlement.terms.window_s`.
 Everything rounds towards selling less.
 """
 
@@ -20,8 +20,6 @@ DISCHARGE_EFFICIENCY_PERMILLE: Final = 950
 LOT_MAX_WH: Final = 50_000
 _LOT_DEFAULT_MAX_WH: Final = 5_000
 _LOT_DEFAULT_MINUTES: Final = 15
-_WINDOW_MARGIN_S: Final = 60
-_WINDOW_SHARE: Final = 4_500  # 5/4 of the time the lot takes at its power, in s per Wh/W
 _HEALTH_FROM_PERMILLE: Final = ((900, Health.EXCELLENT), (800, Health.GOOD), (700, Health.FAIR))
 
 
@@ -64,16 +62,6 @@ def lot_wh(sellable: int, lot_limit_wh: int, smallest_need_wh: int | None = None
     if smallest_need_wh is not None:
         energy_wh = min(energy_wh, max(smallest_need_wh, ENERGY_STEP_WH))
     return floor_step(max(0, energy_wh))
-
-
-def window_s(lot_energy_wh: int, lot_power_w: int) -> int:
-    """Return how long a delivery from this lot may take: ceil(4500 x kWh / kW) + 60.
-
-    Raises ValueError without power: nothing is sold that cannot flow.
-    """
-    if lot_power_w <= 0:
-        raise ValueError(f"lot power {lot_power_w} W: a lot needs power")
-    return -(-_WINDOW_SHARE * lot_energy_wh // lot_power_w) + _WINDOW_MARGIN_S
 
 
 def window_ms(window: int, time_lapse: int = 1) -> int:

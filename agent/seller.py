@@ -22,6 +22,7 @@ from agent.seller_journal import SellerJournal
 from agent.trades import Trade
 from etp import auction
 from etp.messages import Body, ReasonCode
+from settlement.terms import window_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -283,13 +284,13 @@ class Seller:
     def begin(self, award: OpenAward, confirmed_seq: int) -> None:  # noqa: ARG002 - the trade names its award
         """A trade exists: acknowledge it and deliver."""
         deal = award.deal
-        window_s = energy.window_s(deal.energy_wh, deal.power_w)
+        agreed_s = window_s(deal.energy_wh, deal.power_w)
         trade = Trade.of_deal(
             deal,
             battery=self.name,
             award_seq=award.seq,
             confirmed_wall_ms=self._wall_ms(),
-            window_ms=energy.window_ms(window_s, self._time_lapse),
+            window_ms=energy.window_ms(agreed_s, self._time_lapse),
             confirmed_at_ms=award.confirmed_at_ms,
         )
         if not self.delivery.start(trade):

@@ -57,14 +57,10 @@ def test_the_smallest_regular_need_bounds_the_lot_but_never_to_nothing() -> None
     assert energy.lot_wh(8_000, 5_000, 20) == 100
 
 
-def test_window_is_five_quarters_of_the_delivery_and_a_minute() -> None:
-    assert energy.window_s(1_250, 5_000) == 1_185
-    assert energy.window_s(1_250, 4_999) == 1_186
+def test_a_time_lapse_divides_a_window_and_rounds_up() -> None:
     assert energy.window_ms(1_185) == 1_185_000
     assert energy.window_ms(1_185, 60) == 19_750
     assert energy.window_ms(1_185, 7) == 169_286
-    with pytest.raises(ValueError, match="needs power"):
-        energy.window_s(1_000, 0)
 
 
 @pytest.mark.parametrize(
