@@ -11,6 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 MADE = {"build", "dist"}
 """What the make targets make beside hidden directories; not ours to judge, and git need not be there to say so."""
+GENERATED = "Made from the schema"
+"""In the first line of what a program wrote: its length is its table's."""
 FILES = sorted(
     path
     for top in ROOT.iterdir()
@@ -19,13 +21,19 @@ FILES = sorted(
 )
 
 
+def is_generated(path: Path) -> bool:
+    return GENERATED in path.read_text().partition("\n")[0]
+
+
 def test_files_stay_small() -> None:
-    sizes = {path: len(path.read_text().splitlines()) for path in FILES}
+    sizes = {path: len(path.read_text().splitlines()) for path in FILES if not is_generated(path)}
     assert statistics.median(sizes.values()) <= 200
     assert {str(path): size for path, size in sizes.items() if size > 500} == {}
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "path", [path for path in FILES if not is_generated(path)], ids=lambda path: str(path.relative_to(ROOT))
+)
 def test_functions_stay_small(path: Path) -> None:
     tree = ast.parse(path.read_text())
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
