@@ -30,8 +30,8 @@ def packages() -> Path:
         if not done.exists() or done.read_text() != wanted:
             for name in ("package.json", "package-lock.json"):
                 shutil.copy(_HERE / name, _PLACE / name)
-            command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(_PLACE)]
-            made = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_INSTALL_S)
+            install = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(_PLACE)]
+            made = subprocess.run(install, capture_output=True, text=True, check=False, timeout=_INSTALL_S)
             if made.returncode:
                 pytest.skip(f"the packages of tests/npm cannot be installed: {made.stderr.strip()[-300:]}")
             done.write_text(wanted)
