@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from settlement.values import ZERO
+
 RELEASE_DELAY_S: Final = 8 * 86_400
 """What is taken off a Line leaves it this much later, so a cheque covered today is covered for a week."""
 NUMBERS: Final = 256
@@ -28,6 +30,9 @@ class LineState:
     read_at_s: int
     """When it was so, on the ledger's clock."""
     slot: int
+    buyer_key: bytes = ZERO
+    battery_key: bytes = ZERO
+    """The signing keys that both Participants had registered then; zero is nobody's, and no signature counts."""
 
     @property
     def cover(self) -> int:
