@@ -1,0 +1,28 @@
+"""Base58 read back: addresses, hashes and transaction signatures as people paste them (`to_base58` writes them)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from settlement.errors import TermsError
+
+ALPHABET: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+ADDRESS_BYTES: Final = 32
+_VALUES: Final = {letter: value for value, letter in enumerate(ALPHABET)}
+
+
+def from_base58(text: str, *, field: str, size: int = ADDRESS_BYTES) -> bytes:
+    """Return the `size` bytes that a text stands for. Raises TermsError, which names the field, for any other text."""
+    if len(text) > 2 * size:
+        raise TermsError(field, f"{len(text)} characters, {size} bytes have fewer in base58")
+    number = 0
+    for letter in text:
+        value = _VALUES.get(letter)
+        if value is None:
+            raise TermsError(field, f"{letter!r} is no letter of base58")
+        number = number * len(ALPHABET) + value
+    zeros = len(text) - len(text.lstrip(ALPHABET[0]))
+    length = zeros + (number.bit_length() + 7) // 8
+    if length != size:
+        raise TermsError(field, f"base58 of {length} bytes, not {size}")
+    return number.to_bytes(size, "big")
