@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from agent.config_build_reserve import price_e4, reserve_of, tenths, with_paths
+from agent.config_settlement import settlement_of
 from agent.config_values import BatterySite, NetworkSite, Site, StorageSite
 from etp.limits import Limits
 
@@ -24,7 +25,7 @@ def with_defaults(file: SiteFile, directory: Path) -> SiteFile:
         battery.model_copy(
             update={
                 "port": FIRST_PORT + position if battery.port is None else battery.port,
-                "root_file": str(directory / battery.root_file if battery.root_file else data / f"{battery.name}.root"),
+                **_secrets(battery, directory, data),
                 "reserve": with_paths(battery.reserve, directory),
             }
         )
@@ -75,7 +76,19 @@ def site_of(path: Path, file: SiteFile) -> Site:
         ),
         control_socket=_path(path, file.control.socket),
         batteries=tuple(_battery_of(path, battery) for battery in file.battery),
+        settlement=None
+        if file.settlement is None
+        else settlement_of(file.settlement, _path(path, file.storage.directory)),
     )
+
+
+def _secrets(battery: BatterySection, directory: Path, data: Path) -> dict[str, str | None]:
+    """Return where a battery's keys lie: the files it names, and a root file of its own where it names none."""
+    named = {
+        name: None if (text := getattr(battery, name)) is None else str(directory / text)
+        for name in ("root_file", "keystore", "password_file")
+    }
+    return {**named, "root_file": named["root_file"] or str(data / f"{battery.name}.root")}
 
 
 def _network_of(file: SiteFile) -> NetworkSite:
@@ -101,6 +114,8 @@ def _battery_of(path: Path, battery: BatterySection) -> BatterySite:
         unit=battery.unit,
         port=battery.port or 0,
         root_file=_path(path, battery.root_file),
+        keystore=None if battery.keystore is None else _path(path, battery.keystore),
+        password_file=None if battery.password_file is None else _path(path, battery.password_file),
         capacity_wh=battery.capacity_wh,
         max_power_w=battery.max_power_w,
         min_power_w=battery.min_power_w,

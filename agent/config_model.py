@@ -13,6 +13,7 @@ from pydantic import AfterValidator
 from agent import config_fields as fields
 from agent.config_fields import Price, Section, Tenths, key
 from agent.config_reserve import ReserveSection  # noqa: TC001 - pydantic reads the annotation
+from agent.config_settlement import SettlementSection  # noqa: TC001 - pydantic reads the annotation
 
 Peers = Literal["signed", "open"]
 RULES: Final = ("standing_bid", "sealed_first", "sealed_second", "ascending_clock", "first_acceptable")
@@ -168,7 +169,19 @@ class BatterySection(Section):
         None,
         text="Secret that the battery's keys come from; made at the first start.",
         path=True,
-        default_text="`<name>.root` in `storage.directory`",
+        default_text="`<name>.root` in `storage.directory`; not used with `keystore`",
+    )
+    keystore: str | None = key(
+        None,
+        text="The battery's keys under a password, in the place of `root_file`; `wattbid keys new` makes it.",
+        path=True,
+        default_text="none",
+    )
+    password_file: str | None = key(
+        None,
+        text="File (mode 0600) whose first line is the password of `keystore`.",
+        path=True,
+        default_text="none; required with `keystore`",
     )
     capacity_wh: int | None = key(
         None,
@@ -276,6 +289,9 @@ class SiteFile(Section):
     limits: LimitsSection = key(LimitsSection(), text="Limits on peers.", allowed="a [limits] table")
     storage: StorageSection = key(StorageSection(), text="The agent's files.", allowed="a [storage] table")
     control: ControlSection = key(ControlSection(), text="Local control.", allowed="a [control] table")
+    settlement: SettlementSection | None = key(
+        None, text="How signed trades are paid.", allowed="a [settlement] table", default_text="none: no trade is paid"
+    )
     battery: list[BatterySection] = key(
         text="The batteries.", min_length=1, max_length=BATTERIES_MAX, allowed=f"1..{BATTERIES_MAX} [[battery]] tables"
     )

@@ -14,6 +14,7 @@ from agent.config_model import (
     StorageSection,
 )
 from agent.config_reserve import ForecastSection, ReserveSection, TierSection, TimeSection
+from agent.config_settlement import SettlementSection
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -24,7 +25,7 @@ _HEAD: Final = """# The site file
 
 One TOML file tells an agent which batteries it sells and how. `wattbid check-site FILE` checks it and prints what it
 means; `wattbid agent --site FILE` runs it. `deploy/examples/site.toml` is a file to start from,
-`site-dynamic.toml` beside it one whose reserve follows the market.
+`site-dynamic.toml` beside it one whose reserve follows the market, `site-settled.toml` one whose trades are paid.
 
 - It is read once, at start. Unknown keys, wrong types and values that cannot work are refused with one line: file,
   line, key, what is wrong, what is allowed.
@@ -46,6 +47,7 @@ _SECTIONS: Final[tuple[type[Section], ...]] = (
     LimitsSection,
     StorageSection,
     ControlSection,
+    SettlementSection,
     BatterySection,
     ReserveSection,
     TierSection,

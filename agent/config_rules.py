@@ -83,7 +83,16 @@ def _battery(file: SiteFile, battery: BatterySection) -> Iterator[Problem]:
         )
     if battery.max_power_w is not None and (battery.min_power_w or 0) > battery.max_power_w:
         yield Problem(("min_power_w",), f"{battery.min_power_w} is above max_power_w", f"at most {battery.max_power_w}")
+    yield from _secrets(battery)
     yield from reserve_problems(battery)
+
+
+def _secrets(battery: BatterySection) -> Iterator[Problem]:
+    """A battery's keys come from one place."""
+    if battery.keystore is not None and battery.password_file is None:
+        yield Problem(("password_file",), "missing while keystore is set", "the file that holds its password")
+    if battery.keystore is None and battery.password_file is not None:
+        yield Problem(("password_file",), "set without keystore", "no password_file, or a keystore")
 
 
 def _unique(file: SiteFile) -> Iterator[Problem]:
@@ -93,6 +102,7 @@ def _unique(file: SiteFile) -> Iterator[Problem]:
         ("port", lambda battery: battery.port or None, "a port of its own, or 0 for any"),
         ("unit", lambda battery: (battery.address, battery.unit), "a device of its own: another address or unit"),
         ("root_file", lambda battery: battery.root_file, "a secret of its own"),
+        ("keystore", lambda battery: battery.keystore, "a secret of its own"),
     ]
     told: set[int] = set()  # one problem for each battery: a copied table has them all
     for key, aspect, allowed in aspects:

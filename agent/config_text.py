@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from agent.config_fields import Section
 from agent.config_reference import default_of, unit_of
@@ -17,12 +17,15 @@ if TYPE_CHECKING:
     from agent.config_values import Site
 
 
+_KEY_DIGITS: Final = 64
+
+
 def effective_text(path: Path, file: SiteFile) -> str:
     """Return every key of a file whose defaults are filled in, with its unit."""
     lines = [f"{path}: valid"]
     for name in type(file).model_fields:
         value = getattr(file, name)
-        for section in value if isinstance(value, list) else [value]:
+        for section in value if isinstance(value, list) else [] if value is None else [value]:
             header = f"[[{name}]]" if isinstance(value, list) else f"[{name}]"
             lines += ["", header, *_keys(section)]
     return "\n".join(lines)
@@ -67,7 +70,9 @@ def _text(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list):
-        return f"{len(value)} keys: {', '.join(str(one)[:16] for one in value)}"
+        texts = [str(one) for one in value]
+        is_keys = all(len(text) == _KEY_DIGITS for text in texts)
+        return f"{len(texts)} keys: {', '.join(text[:16] for text in texts)}" if is_keys else ", ".join(texts)
     return f"{value:.12g}" if isinstance(value, float) else str(value)
 
 
@@ -81,4 +86,6 @@ def _plain(value: Any) -> Any:
         return [_plain(inner) for inner in value]
     if isinstance(value, frozenset):
         return sorted(one.hex() for one in value)
+    if isinstance(value, bytes):
+        return value.hex()
     return str(value) if isinstance(value, Path) else value

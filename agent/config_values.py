@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from agent.config_settlement import SettlementSite
     from agent.pricing import DynamicTerms, FixedReserve, SocTiers
     from etp.limits import Limits
 
@@ -54,6 +55,9 @@ class BatterySite:
     unit: int
     port: int
     root_file: Path
+    """Holds the battery's keys, unless there is a keystore, whose password is in `password_file`."""
+    keystore: Path | None
+    password_file: Path | None
     capacity_wh: int | None
     max_power_w: int | None
     min_power_w: int | None
@@ -87,3 +91,4 @@ class Site:
     storage: StorageSite
     control_socket: Path
     batteries: tuple[BatterySite, ...]
+    settlement: SettlementSite | None

@@ -14,19 +14,18 @@ import uvloop
 from agent.clock import is_kernel_synchronised, wall_ms
 from agent.gateway import Gateway
 from agent.journal_executor import ThreadExecutor
+from agent.keys import BatteryKeys
 from agent.logs import get_logger
 from agent.notify import Notifier
 from agent.surroundings import Surroundings
 from drivers.open import Lines, open_battery
 from drivers.options import Options
-from settlement.keys import IdentityKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agent.config_values import BatterySite, Site
     from drivers.device import Battery
-    from etp.auth import Signer
 
 _log = get_logger("agent")
 
@@ -36,14 +35,16 @@ def run_agent(site: Site, *, ready: Callable[[str], None]) -> int:
 
     Raises JournalBusy, ListenError, ControlError, KeyFileError: nothing was sold, and the text says what to do.
     """
+    keys = BatteryKeys()
+    keys.open_keystores(site)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(site, ready))
+        return runner.run(_serve(site, keys, ready))
 
 
-async def _serve(site: Site, ready: Callable[[str], None]) -> int:
+async def _serve(site: Site, keys: BatteryKeys, ready: Callable[[str], None]) -> int:
     loop = asyncio.get_running_loop()
     notifier = Notifier(os.environ)
-    gateway = Gateway(site, _surroundings(site), beat=lambda: notifier.alive(int(loop.time() * 1_000)))
+    gateway = Gateway(site, _surroundings(site, keys), beat=lambda: notifier.alive(int(loop.time() * 1_000)))
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
@@ -67,19 +68,16 @@ def _ready_line(gateway: Gateway) -> str:
     return f"ready {doors} control={gateway.site.control_socket}"
 
 
-def _surroundings(site: Site) -> Surroundings:
+def _surroundings(site: Site, keys: BatteryKeys) -> Surroundings:
     return Surroundings(
         open_battery=partial(_open_battery, Lines()),
         journal_executor=ThreadExecutor,
-        signer=_signer,
+        signer=keys.identity,
+        wallet=keys.wallet,
         wall_ms=wall_ms,
         random_bytes=secrets.token_bytes,
         clock_trusted=(lambda: True) if site.clock == "system" else is_kernel_synchronised,
     )
-
-
-def _signer(battery: BatterySite) -> Signer:
-    return IdentityKey.from_file(battery.root_file)
 
 
 def _open_battery(lines: Lines, battery: BatterySite, site: Site) -> Battery:

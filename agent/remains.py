@@ -45,7 +45,7 @@ class Remains(NamedTuple):
 
 def look(site: Site) -> Remains:
     """Return what is there before the start. Never raises for a file's sake."""
-    roots = tuple((battery.name, battery.root_file) for battery in site.batteries)
+    roots = tuple((battery.name, battery.root_file) for battery in site.batteries if battery.keystore is None)
     beside = (site.storage.telemetry, *(path for _, path in roots))
     return Remains(
         journal=site.storage.journal,

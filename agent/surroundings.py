@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 class Surroundings:
     """Each field makes or returns one part. `clock_trusted` says whether the time of day may be signed.
 
+    `signer` is a battery's identity; `wallet` pays its transactions, which only `[settlement]` needs.
     `datagrams`: whether there is UDP. `loop_blocks`: whether work can hold up the event loop, so that its lag must be
     measured; virtual time never waits. `telemetry`: whether samples are kept, by a thread in real time.
     `pricing_executor`: where the files of forecasts are read. `journal_rules`: when the journal writes checkpoints, and
@@ -34,6 +35,7 @@ class Surroundings:
     wall_ms: Callable[[], int]
     random_bytes: Callable[[int], bytes]
     clock_trusted: Callable[[], bool]
+    wallet: Callable[[BatterySite], Signer] | None = None
     datagrams: bool = True
     loop_blocks: bool = True
     telemetry: bool = True

@@ -19,6 +19,7 @@ from etp.limits import Limits
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "deploy" / "examples" / "site.toml"
 DYNAMIC = EXAMPLE.with_name("site-dynamic.toml")
+SETTLED = EXAMPLE.with_name("site-settled.toml")
 
 
 def test_the_limits_are_those_of_the_protocol() -> None:
@@ -55,14 +56,14 @@ def test_the_example_runs_as_it_is() -> None:
 
 def test_the_example_names_every_key_and_shows_true_defaults() -> None:
     shown: set[str] = set()
-    for example in (EXAMPLE, DYNAMIC):
+    for example in (EXAMPLE, DYNAMIC, SETTLED):
         text = example.read_text()
         shown |= set(re.findall(r"^#*\s*(\w+) =", text, re.MULTILINE))
         spelled_out = re.sub(r"^#(?=\w+ =)", "", text, flags=re.MULTILINE)
         assert spelled_out != text
         assert site_of(example, parse_site(spelled_out.encode(), example)) == load_site(example)
     listed = set(re.findall(r"^\| `(\w+)`", reference(), re.MULTILINE))
-    assert shown == listed - {"reserve", "tiers", "sell", "buy", "times"}
+    assert shown == listed - {"reserve", "tiers", "sell", "buy", "times", "settlement"}
 
 
 def test_the_example_that_follows_the_market_is_worth_what_its_evening_pays() -> None:
