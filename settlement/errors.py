@@ -6,6 +6,8 @@ SettlementError
   +- KeyFormatError          a key from elsewhere (Solana JSON, PEM) that is none
   +- TermsError              a value that no contract, receipt or statement may hold; says which field and why
   +- SignatureRefusedError   a signature that does not count; says why
+  +- OutboxError             the settler's own file cannot be used; says where, what and what to do
+       +- OutboxFullError        more cheques wait for it than it takes at once
 """
 
 from __future__ import annotations
@@ -53,3 +55,17 @@ class SignatureRefusedError(SettlementError):
     def __init__(self, reason: str) -> None:
         super().__init__(f"signature refused: {reason}")
         self.reason = reason
+
+
+class OutboxError(SettlementError):
+    """A settler's file that cannot be used: the path, what is wrong with it, and what the operator does about it."""
+
+    def __init__(self, path: Path, problem: str, remedy: str) -> None:
+        super().__init__(f"{path}: {problem}; {remedy}")
+        self.path = path
+        self.problem = problem
+        self.remedy = remedy
+
+
+class OutboxFullError(OutboxError):
+    """Cheques come faster than they can be written, or more are open than a settler takes."""

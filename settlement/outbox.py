@@ -1,0 +1,158 @@
+"""The outbox as the settler's task uses it: saves that are durable when awaited, in groups, apart from the loop.
+
+An `Executor` runs jobs one at a time in the order of their submission, each at most once, and calls `done` on the
+loop's thread with None or the error. After a power cut (a simulation's) it may run a job without telling, or neither.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from settlement.outbox_file import Loaded, OutboxFile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from settlement.outbox_file import Write
+    from settlement.outbox_records import TradeRecord
+
+T = TypeVar("T")
+
+
+class Executor(Protocol):
+    """Runs blocking jobs apart from the event loop."""
+
+    def submit(self, job: Callable[[], None], done: Callable[[BaseException | None], None]) -> None:
+        """Run `job`, then call `done` on the thread that called `submit`, through its running loop."""
+
+    def close(self) -> None:
+        """Take no more jobs; called when the last one is done."""
+
+
+class Outbox:
+    """One settler's file. Every method may raise OutboxError; then nothing was changed."""
+
+    def __init__(self, path: Path, executor: Executor) -> None:
+        self.path = path
+        self._executor = executor
+        self._file: OutboxFile | None = None
+        self._waiting: list[tuple[tuple[Write, ...], asyncio.Future[None]]] = []
+        self._is_writing = False
+
+    async def open(self) -> Loaded:
+        """Lock and read the file."""
+
+        def job() -> Loaded:
+            self._file = OutboxFile.open(self.path)
+            return self._file.load()
+
+        return await self._run(job)
+
+    async def save(self, *writes: Write) -> None:
+        """Write records; they are durable when this returns. What several tasks save meanwhile is one commit."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((writes, future))
+        if not self._is_writing:
+            self._write_next()
+        await future
+
+    async def find(self, trade_id: bytes) -> TradeRecord | None:
+        """Return a trade, however long it is over."""
+        return await self._run(lambda: self._opened.find(trade_id))
+
+    async def take_wishes(self) -> tuple[bytes, ...]:
+        """Return the trades that somebody wants tried again at once."""
+        return await self._run(self._opened.take_wishes)
+
+    async def close(self) -> None:
+        """Close the file, when it was opened, and end the executor."""
+        if self._file is not None:
+            await self._run(self._file.close)
+            self._file = None
+        self._executor.close()
+
+    @property
+    def _opened(self) -> OutboxFile:
+        if self._file is None:
+            raise RuntimeError(f"{self.path} is not open")
+        return self._file
+
+    def _write_next(self) -> None:
+        group, self._waiting = self._waiting, []
+        self._is_writing = True
+        writes = [write for several, _ in group for write in several]
+
+        def done(error: BaseException | None) -> None:
+            for _, future in group:
+                if future.cancelled():
+                    continue
+                if error is None:
+                    future.set_result(None)
+                else:
+                    future.set_exception(error)
+            self._is_writing = False
+            if self._waiting:
+                self._write_next()
+
+        self._executor.submit(lambda: self._opened.write(writes), done)
+
+    async def _run(self, job: Callable[[], T]) -> T:
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        found: list[T] = []
+
+        def done(error: BaseException | None) -> None:
+            if future.cancelled():
+                return
+            if error is None:
+                future.set_result(found[0])
+            else:
+                future.set_exception(error)
+
+        self._executor.submit(lambda: found.append(job()), done)
+        return await future
+
+
+class ThreadExecutor:
+    """One thread that waits for jobs; it starts with the first one."""
+
+    def __init__(self, name: str = "outbox-writer") -> None:
+        self._name = name
+        self._jobs: queue.SimpleQueue[_Submitted | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def submit(self, job: Callable[[], None], done: Callable[[BaseException | None], None]) -> None:
+        """Hand a job to the thread; `done` arrives through the running loop."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=_serve, args=(self._jobs,), name=self._name, daemon=True)
+            self._thread.start()
+        self._jobs.put((job, done, asyncio.get_running_loop()))
+
+    def close(self) -> None:
+        """End the thread after the jobs it has."""
+        if self._thread is not None:
+            self._jobs.put(None)
+            self._thread.join()
+            self._thread = None
+
+
+_Submitted = tuple["Callable[[], None]", "Callable[[BaseException | None], None]", asyncio.AbstractEventLoop]
+
+
+def _serve(jobs: queue.SimpleQueue[_Submitted | None]) -> None:
+    while (item := jobs.get()) is not None:
+        job, done, loop = item
+        error: BaseException | None = None
+        try:
+            job()
+        except Exception as caught:  # noqa: BLE001 - the thread's outermost edge: every error goes to `done`
+            error = caught
+        try:
+            loop.call_soon_threadsafe(done, error)
+        except RuntimeError:
+            if not loop.is_closed():
+                raise
+            # Nobody is left to be told: the loop ended without closing the outbox, as a crash would.
