@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Any, Final
 
-from aggregator.service import label_of
 from cli.demo_stage.metering import Reading, Span, attribute
 from cli.demo_stage.records import Buyer, Lot, Site, Trade
 from cli.demo_stage.tally import Tally
@@ -17,7 +16,7 @@ from etp.messages import MessageType
 from etp.timing import LIMIT_MS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from cli.demo_stage.scene import BuyerScene, SiteScene
 
@@ -61,10 +60,8 @@ class Book:
         self.on_news: Callable[[str], None] = lambda _text: None
         """Called with every alarm, in words."""
         self._wall_offset_ms = wall_offset_ms
-        self._labels = {f"{label_of(name):016x}": name for name in self.buyers}
-        self._peers: dict[tuple[str, str], str] = {}
+        self._names: dict[str, str] = {}
         self._asked: OrderedDict[tuple[str, int], int] = OrderedDict()
-        self._bidder_of: OrderedDict[int, str] = OrderedDict()
         self._readings: dict[str, deque[Reading]] = {name: deque(maxlen=READINGS_KEPT) for name in self.sites}
         self._unmetered: dict[str, list[Trade]] = {name: [] for name in self.sites}
         self._handlers: dict[str, Callable[[Site, dict[str, Any]], None]] = {
@@ -79,6 +76,10 @@ class Book:
             "alarm": self._alarm,
             "dropped": self._dropped,
         }
+
+    def introduce(self, names: Mapping[str, str]) -> None:
+        """Tell which buyer each peer is."""
+        self._names.update(names)
 
     # what is known
 
@@ -114,9 +115,9 @@ class Book:
                 return int(delivery["delivered_wh"])
         return 0
 
-    def name_of(self, battery: str, peer: str) -> str:
-        """Return the aggregator behind a peer, or the peer itself while it is not known."""
-        return self._peers.get((battery, peer), peer)
+    def name_of(self, peer: str) -> str:
+        """Return the aggregator behind a peer, or the peer itself when it is nobody of this market."""
+        return self._names.get(peer, peer)
 
     def answer_ms(self, quantile: float) -> int:
         """Return what a share of the answers took at most; buckets are coarse, so never more than the slowest took."""
@@ -177,7 +178,6 @@ class Book:
             case "bid":
                 buyer.bids += 1
                 _remember(self._asked, (name, line["bid_id"]), line["at_ms"], BIDS_KEPT)
-                _remember(self._bidder_of, line["bid_id"], name, BIDS_KEPT)
             case "refused":
                 buyer.refused += 1
                 self._answered(name, line)
@@ -221,9 +221,6 @@ class Book:
         _remember(self.lots, (site.name, lot.lot_id), lot, LOTS_KEPT)
 
     def _bid_placed(self, site: Site, event: dict[str, Any]) -> None:
-        key = (site.name, event["peer"])
-        if key not in self._peers and (name := self._bidder_of.get(event["bid_id"])) is not None:
-            self._peers[key] = name
         lot = self.current_lot(site.name)
         if lot is None or lot.closed:
             return
@@ -240,10 +237,9 @@ class Book:
 
     def _bid_accepted(self, site: Site, event: dict[str, Any]) -> None:
         site.accepts.add((event["peer"], event["bid_id"]))
-        self._learn(site.name, event)
 
     def _trade_confirmed(self, site: Site, event: dict[str, Any]) -> None:
-        name = self._learn(site.name, event)
+        name = self.name_of(event["peer"])
         trade = Trade(
             battery=site.name,
             aggregator=name,
@@ -308,13 +304,6 @@ class Book:
         site.events_lost += event["n"]
 
     # helpers
-
-    def _learn(self, battery: str, event: dict[str, Any]) -> str:
-        """Return the buyer of a deal by the device id that its frames carried, and remember its peer."""
-        label = str(event["buyer"]).rpartition("/")[2]
-        name = self._labels.get(label, label or event["peer"])
-        self._peers[battery, event["peer"]] = name
-        return name
 
     def _trade_of(self, site: Site, event: dict[str, Any]) -> Trade | None:
         return self.trades.get((site.name, event["peer"], event["bid_id"]))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cli.demo_stage import scene
 from cli.demo_stage.collector import SiteFollower
+from cli.demo_stage.identities import identity_of
 from cli.demo_stage.processes import Troupe
 
 if TYPE_CHECKING:
@@ -45,6 +46,9 @@ class Cast:
         self._directory = directory
         self._say = say
         self._ports = ports
+        self._sellers = {site.name: identity_of(f"battery-{site.name}", directory) for site in scene.SITES}
+        self._buyers = {buyer.name: identity_of(f"buyer-{buyer.name}", directory) for buyer in scene.BUYERS}
+        book.introduce({identity.peer: name for name, identity in self._buyers.items()})
 
     async def enter(self, group: Group | None) -> None:
         """Start everything; without a group the buyers are given the endpoints. Raises ChildError."""
@@ -81,6 +85,8 @@ class Cast:
                 port=Ports.of(self._ports.etp, number),
                 socket=self._socket(site.name),
                 group=group,
+                root_file=self._sellers[site.name].root_file,
+                buyers=[identity.key for identity in self._buyers.values()],
             )
             path = scene.write(self._directory, f"site-{site.name}.toml", text)
             children.append(await self.troupe.start(f"agent-{site.name}", ["agent", "--site", str(path)]))
@@ -98,7 +104,13 @@ class Cast:
         static = list(endpoints.values()) if group is None else []
         children = []
         for number, buyer in enumerate(scene.BUYERS):
-            text = buyer.config_file(seed=number, batteries=static, group=group)
+            text = buyer.config_file(
+                seed=number,
+                batteries=static,
+                group=group,
+                root_file=self._buyers[buyer.name].root_file,
+                sellers=[identity.key for identity in self._sellers.values()],
+            )
             path = scene.write(self._directory, f"buyer-{buyer.name}.toml", text)
             children.append(
                 await self.troupe.start(

@@ -40,8 +40,10 @@ class SiteScene:
             *("--ramp-w-per-s", str(self.power_w * TIME_LAPSE * _RAMPS_PER_S)),
         ]
 
-    def site_file(self, *, modbus: str, port: int, socket: Path, group: Group | None) -> str:
-        """Return the site file (TOML) of its agent."""
+    def site_file(
+        self, *, modbus: str, port: int, socket: Path, group: Group | None, root_file: Path, buyers: Sequence[str]
+    ) -> str:
+        """Return the site file (TOML) of its agent; `buyers` are the public keys of those who may trade, in hex."""
         lines = [
             "[site]",
             f'name = "site-{self.name}"',
@@ -50,7 +52,8 @@ class SiteScene:
             'clock = "system"',
             "",
             "[network]",
-            'peers = "open"',
+            'peers = "signed"',
+            f"trusted_peers = {json.dumps(list(buyers))}",
             *_group_lines(group),
             "",
             "[storage]",
@@ -61,6 +64,7 @@ class SiteScene:
             "",
             "[[battery]]",
             f'name = "{self.name}"',
+            f"root_file = {json.dumps(str(root_file))}",
             f'address = "{modbus}"',
             f"port = {port}",
             f"lot_kwh = {self.lot_kwh}",
@@ -82,14 +86,21 @@ class BuyerScene:
     fee_c: float = 0.5
     parameters: Mapping[str, float] | None = None
 
-    def config_file(self, *, seed: int, batteries: Sequence[str], group: Group | None) -> str:
-        """Return the configuration file (TOML); `batteries` are endpoints to dial."""
+    def config_file(
+        self, *, seed: int, batteries: Sequence[str], group: Group | None, root_file: Path, sellers: Sequence[str]
+    ) -> str:
+        """Return the configuration file (TOML).
+
+        `batteries` are endpoints to dial, `sellers` the public keys, in hex, of those it buys from.
+        """
         lines = [
             f'name = "{self.name}"',
             f"seed = {seed}",
+            f"root_file = {json.dumps(str(root_file))}",
             "",
             "[network]",
-            'peers = "open"',
+            'peers = "signed"',
+            f"trusted_peers = {json.dumps(list(sellers))}",
             f"batteries = {json.dumps(list(batteries))}",
             *_group_lines(group),
             "",

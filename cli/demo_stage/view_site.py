@@ -90,7 +90,7 @@ class _Body:
         lot = self._lot
         if lot is not None and not lot.closed and lot.ladder:
             peer, price_e4 = max(lot.ladder, key=lambda step: step[1])
-            leader = self._book.name_of(self._site.name, peer)
+            leader = self._book.name_of(peer)
             yield Text(leader, style=self._colours.get(leader, "")).append(f" leads {price_e4 / 1e4:.2f} c")
         elif lot is not None and lot.winner:
             gain_e4 = (lot.price_e4 or 0) - lot.reserve_e4
@@ -111,7 +111,7 @@ class _Body:
         return Text(f"{power_w / 1_000:+.2f} kW {voltage_mv / 1_000:.1f} V {doing}")
 
     def _colour(self, peer: str) -> str:
-        return self._colours.get(self._book.name_of(self._site.name, peer), "white")
+        return self._colours.get(self._book.name_of(peer), "white")
 
 
 def _charge(site: Site, width: int) -> Text:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from agent.metrics import Metrics
-from aggregator.service import label_of
 from cli.demo_stage import scene
 from cli.demo_stage.book import Book
 from cli.demo_stage.evidence import Evidence
@@ -13,10 +12,17 @@ from cli.demo_stage.evidence import Evidence
 BID = 1_882_670_750_664_491_039
 START_MS = 10_000
 WALL_OFFSET_MS = 1_000_000
+KEYS = {f"key:{n + 1:02x}" + f"{n + 1:02x}" * 31: buyer.name for n, buyer in enumerate(scene.BUYERS)}
 
 
 def new_book() -> Book:
-    return Book(scene.SITES, scene.BUYERS, wall_offset_ms=WALL_OFFSET_MS)
+    book = Book(scene.SITES, scene.BUYERS, wall_offset_ms=WALL_OFFSET_MS)
+    book.introduce(KEYS)
+    return book
+
+
+def peer_of(buyer: str) -> str:
+    return next(peer for peer, name in KEYS.items() if name == buyer)
 
 
 def event(name: str, **fields: Any) -> dict[str, Any]:
@@ -51,8 +57,7 @@ def snapshot(name: str = "home", *, lot: dict[str, Any] | None = None, **fields:
 
 def deal(bid_id: int = BID, *, buyer: str = "amber", price_e4: int = 383_000, lot_id: int = 7) -> dict[str, Any]:
     return {
-        "peer": "conn:1",
-        "buyer": f"conn:1/{label_of(buyer):016x}",
+        "peer": peer_of(buyer),
         "bid_id": bid_id,
         "lot_id": lot_id,
         "price_e4": price_e4,
@@ -75,7 +80,7 @@ def sell(book: Book, site: str = "home", *, bid_id: int = BID, buyer: str = "amb
     """One lot from its opening to the Confirm."""
     open_lot(book, site)
     book.buyer_line(buyer, {"event": "bid", "at_ms": 1_000, "bid_id": bid_id})
-    book.agent_event(site, event("bid_placed", peer="conn:1", bid_id=bid_id, price_e4=383_000, energy_wh=500))
+    book.agent_event(site, event("bid_placed", peer=peer_of(buyer), bid_id=bid_id, price_e4=383_000, energy_wh=500))
     book.agent_event(site, event("bid_accepted", **deal(bid_id, buyer=buyer)))
     book.buyer_line(buyer, {"event": "accepted", "at_ms": 1_401, "bid_id": bid_id})
     book.agent_event(site, event("trade_confirmed", **deal(bid_id, buyer=buyer)))

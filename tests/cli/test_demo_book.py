@@ -5,7 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cli.demo_stage import book as rules
-from tests.cli.demo_market import BID, START_MS, WALL_OFFSET_MS, deal, deliver, event, new_book, open_lot, sell, truth
+from tests.cli.demo_market import (
+    BID,
+    START_MS,
+    WALL_OFFSET_MS,
+    deal,
+    deliver,
+    event,
+    new_book,
+    open_lot,
+    peer_of,
+    sell,
+    truth,
+)
 from tests.cli.demo_market import snapshot as look
 
 if TYPE_CHECKING:
@@ -43,18 +55,18 @@ def test_a_trade_from_the_bid_to_the_last_wh() -> None:
     assert (book.answers.count, book.slowest_answer_ms, book.waiting_bids) == (1, 401, 0)
 
 
-def test_a_lot_collects_its_bids_and_names_their_bidders_as_soon_as_they_are_known() -> None:
+def test_a_lot_collects_its_bids_and_names_their_bidders() -> None:
     book = new_book()
     open_lot(book)
-    book.agent_event("home", event("bid_placed", peer="conn:2", bid_id=5, price_e4=290_000, energy_wh=500))
-    assert book.name_of("home", "conn:2") == "conn:2"
+    boreas = peer_of("boreas")
+    book.agent_event("home", event("bid_placed", peer=boreas, bid_id=5, price_e4=290_000, energy_wh=500))
     book.buyer_line("boreas", {"event": "bid", "at_ms": 0, "bid_id": 6})
-    book.agent_event("home", event("bid_placed", peer="conn:2", bid_id=6, price_e4=301_000, energy_wh=500))
-    book.agent_event("home", event("bid_refused", peer="conn:2", bid_id=5, code=1, beat_e4=302_000, waited_ms=1))
+    book.agent_event("home", event("bid_placed", peer=boreas, bid_id=6, price_e4=301_000, energy_wh=500))
+    book.agent_event("home", event("bid_refused", peer=boreas, bid_id=5, code=1, beat_e4=302_000, waited_ms=1))
     lot = book.current_lot("home")
     assert lot is not None
-    assert book.name_of("home", "conn:2") == "boreas"
-    assert (lot.bids, lot.bidders, list(lot.ladder)) == (2, {"conn:2"}, [("conn:2", 290_000), ("conn:2", 301_000)])
+    assert book.name_of(boreas) == "boreas"
+    assert (lot.bids, lot.bidders, list(lot.ladder)) == (2, {boreas}, [(boreas, 290_000), (boreas, 301_000)])
     assert (lot.first_acceptable_e4, lot.beat_e4) == (301_000, 302_000)
     assert book.current_lot("farm") is None
 
@@ -79,7 +91,7 @@ def test_a_lot_that_opened_before_anybody_listened_is_known_from_the_first_look(
     lot = book.current_lot("home")
     assert lot is not None
     assert (lot.energy_wh, lot.beat_e4, book.sites["home"].lots) == (500, 2, 1)
-    book.agent_snapshot("home", look(deliveries=[{"peer": "conn:1", "bid_id": BID, "delivered_wh": 77}]))
+    book.agent_snapshot("home", look(deliveries=[{"peer": peer_of("amber"), "bid_id": BID, "delivered_wh": 77}]))
     sell(book)
     assert book.delivered_wh(only_trade(book)) == 77
     deliver(book)
@@ -112,11 +124,11 @@ def test_a_trade_is_metered_only_when_the_battery_rests() -> None:
     assert book.sites["home"].soc_least_permille == 501.0
 
 
-def test_a_buyer_that_is_not_ours_goes_by_its_label() -> None:
+def test_a_buyer_that_is_not_ours_goes_by_its_peer() -> None:
     book = new_book()
     open_lot(book)
-    book.agent_event("home", event("trade_confirmed", **{**deal(), "buyer": "conn:9/00000000deadbeef"}))
-    assert only_trade(book).aggregator == "00000000deadbeef"
+    book.agent_event("home", event("trade_confirmed", **{**deal(), "peer": "key:deadbeef"}))
+    assert only_trade(book).aggregator == "key:deadbeef"
 
 
 def test_bids_without_an_answer_are_counted() -> None:

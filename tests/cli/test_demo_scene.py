@@ -17,12 +17,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 GROUP = scene.Group(address="239.255.7.9", port=41_000)
+KEYS = ("ab" * 32, "cd" * 32)
 
 
 @pytest.mark.parametrize("group", [None, GROUP], ids=["static", "multicast"])
 @pytest.mark.parametrize("site", scene.SITES, ids=lambda site: site.name)
 def test_agents_accept_the_site_files(tmp_path: Path, site: scene.SiteScene, group: scene.Group | None) -> None:
-    text = site.site_file(modbus="127.0.0.1:5020", port=0, socket=tmp_path / "c.sock", group=group)
+    text = site.site_file(
+        modbus="127.0.0.1:5020", port=0, socket=tmp_path / "c.sock", group=group, root_file=tmp_path / "r", buyers=KEYS
+    )
     loaded = load_site(scene.write(tmp_path, "site.toml", text))
     (battery,) = loaded.batteries
     assert (battery.name, battery.address, battery.port) == (site.name, "127.0.0.1:5020", 0)
@@ -30,13 +33,13 @@ def test_agents_accept_the_site_files(tmp_path: Path, site: scene.SiteScene, gro
     assert loaded.time_lapse == scene.TIME_LAPSE
     assert loaded.control_socket == tmp_path / "c.sock"
     assert loaded.network.multicast == (group is not None)
-    assert loaded.network.peers == "open"
+    assert (loaded.network.peers, loaded.network.trusted_peers) == ("signed", frozenset(map(bytes.fromhex, KEYS)))
 
 
 @pytest.mark.parametrize("group", [None, GROUP], ids=["static", "multicast"])
 @pytest.mark.parametrize("buyer", scene.BUYERS, ids=lambda buyer: buyer.name)
 def test_aggregators_accept_their_files(tmp_path: Path, buyer: scene.BuyerScene, group: scene.Group | None) -> None:
-    text = buyer.config_file(seed=3, batteries=["127.0.0.1:4084"], group=group)
+    text = buyer.config_file(seed=3, batteries=["127.0.0.1:4084"], group=group, root_file=tmp_path / "r", sellers=KEYS)
     config = load_config(scene.write(tmp_path, "buyer.toml", text))
     assert (config.name, config.strategy.name, config.network.multicast) == (
         buyer.name,

@@ -9,7 +9,7 @@ import pytest
 
 from cli.demo_stage.picture import Photographer
 from cli.demo_stage.view import LEAST, Size, render
-from tests.cli.demo_market import deal, deliver, event, new_book, open_lot, sell, snapshot
+from tests.cli.demo_market import deal, deliver, event, new_book, open_lot, peer_of, sell, snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,10 +41,12 @@ def busy_book() -> Book:
     open_lot(book, "school", lot_id=9)
     book.buyer_line("delta", {"event": "bid", "at_ms": 0, "bid_id": 11})
     for number, price_e4 in enumerate((300_000, 330_000, 352_000)):
-        fields = {"peer": "conn:3", "bid_id": 11 + number, "price_e4": price_e4, "energy_wh": 500}
+        fields = {"peer": peer_of("delta"), "bid_id": 11 + number, "price_e4": price_e4, "energy_wh": 500}
         book.agent_event("school", event("bid_placed", **fields))
-    book.agent_event("school", event("bid_refused", peer="conn:1", bid_id=1, code=4, beat_e4=353_000, waited_ms=1))
-    running = {"peer": "conn:1", "bid_id": 8, "delivered_wh": 210, "energy_wh": 500}
+    book.agent_event(
+        "school", event("bid_refused", peer=peer_of("amber"), bid_id=1, code=4, beat_e4=353_000, waited_ms=1)
+    )
+    running = {"peer": peer_of("citron"), "bid_id": 8, "delivered_wh": 210, "energy_wh": 500}
     book.agent_snapshot("farm", snapshot("farm", deliveries=[running]))
     return book
 
@@ -120,8 +122,8 @@ def test_a_lot_that_was_withdrawn_says_so() -> None:
 def test_a_trade_of_a_stranger_at_no_reserve_is_shown_too() -> None:
     book = new_book()
     open_lot(book)
-    book.agent_event("home", event("trade_confirmed", **{**deal(), "buyer": "", "reserve_e4": 0}))
-    assert "conn:1" in "\n".join(drawn(book))
+    book.agent_event("home", event("trade_confirmed", **{**deal(), "peer": "key:77", "reserve_e4": 0}))
+    assert "key:77" in "\n".join(drawn(book))
 
 
 def test_the_picture_is_of_the_best_moment() -> None:
