@@ -24,6 +24,7 @@ _COMMANDS: Final = {
     "demo": ("cli.demo", "Run batteries, agents and aggregators on this machine and watch them trade."),
     "keys": ("cli.keys", "Make, show and move the keys of a device."),
     "sim": ("cli.sim", "Simulated devices on real sockets."),
+    "ledger": ("cli.ledger", "Run a ledger on this machine: Solana's runtime behind its JSON-RPC."),
     "simulate": ("cli.simulate", "Trade for hours in virtual time under faults drawn from one seed."),
     "study": ("cli.study", "Hold the auction against theory."),
     "status": ("cli.status", "Show what a running agent is doing."),

@@ -1,0 +1,25 @@
+"""The embedded ledger: Solana's runtime behind Solana's JSON-RPC, for demos, tests and simulations without a cluster.
+
+Lives here: the ledger in process (`Ledger`), its state on disk, what answers JSON-RPC (`Node`), its server, its faults,
+and how a program is deployed to this or any other cluster. Never here: contracts, trades, or anything that knows what
+the program is for. It imports settlement's errors and base 58 only; `cli`, `simulation` and tests may import it. The
+agent and the buyers never do: they speak JSON-RPC.
+"""
+
+from settlement.ledger.chain import Commitment, Ledger, Settings
+from settlement.ledger.errors import LedgerError, LedgerFileError, RpcError
+from settlement.ledger.faults import FaultError, Faults
+from settlement.ledger.node import Answer, Node
+
+__all__ = [
+    "Answer",
+    "Commitment",
+    "FaultError",
+    "Faults",
+    "Ledger",
+    "LedgerError",
+    "LedgerFileError",
+    "Node",
+    "RpcError",
+    "Settings",
+]
