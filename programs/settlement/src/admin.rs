@@ -1,0 +1,174 @@
+//! Who runs the program: little, and never anything about an open trade or what lies on a Line.
+
+use pinocchio::address::Address;
+use pinocchio::AccountView;
+
+use crate::accounts::{distinct, is, key, write, Input};
+use crate::chain::{bump_of, New};
+use crate::events::{ConfigChanged, Event, MintRuleSet};
+use crate::layout::{address, same, Key, ZERO};
+use crate::money::{FEE_BPS_MAX, UNITS_PER_CENT_MAX};
+use crate::payment::config;
+use crate::schema::call;
+use crate::state::{Config, MintRule};
+use crate::token::check_mint;
+use crate::{Done, Failure};
+
+const LOADER: Address = Address::new_from_array(address("BPFLoaderUpgradeab1e11111111111111111111111"));
+const PROGRAM_DATA: u32 = 3;
+const PROGRAM_DATA_SIZE: usize = 45;
+
+#[repr(C, packed)]
+struct Initial {
+    treasury: Key,
+    fee_bps: u16,
+    min_bond: u64,
+    genesis: Key,
+    timeout_s: u32,
+}
+
+#[repr(C, packed)]
+struct Changed {
+    treasury: Key,
+    fee_bps: u16,
+    min_bond: u64,
+}
+
+#[inline(never)]
+pub fn initialize(input: &Input) -> Done {
+    let accounts = input.take::<{ call::INITIALIZE_ACCOUNTS }>(call::INITIALIZE_SIZE)?;
+    let [authority, account, program, program_data, system] = accounts;
+    distinct([authority, account])?;
+    need!(authority.is_signer(), NotSigner);
+    need!(is(program, input.program_id), BadAccount);
+    let seeds: [&[u8]; 1] = [b"config"];
+    let new = New { payer: authority, account, system, seeds: &seeds, owner: input.program_id };
+    let config: &mut Config = new.state(input.program_id)?;
+    check_upgrade_authority(input.program_id, program_data, key(authority))?;
+    // SAFETY: a packed structure inside data whose length was compared.
+    let initial: &Initial = unsafe { input.arguments(8) };
+    need!(initial.fee_bps <= FEE_BPS_MAX && initial.timeout_s != 0, BadAmount);
+    need!(!same(&initial.genesis, &ZERO) && !same(&initial.treasury, &ZERO), BadAmount);
+    config.fee_bps = initial.fee_bps;
+    config.min_bond = initial.min_bond;
+    config.timeout_s = initial.timeout_s;
+    config.admin = *key(authority);
+    config.treasury = initial.treasury;
+    config.genesis = initial.genesis;
+    tell(config);
+    Ok(())
+}
+
+/// Refuse whoever is not the program's upgrade authority by the account where the loader keeps its code.
+#[inline(always)]
+fn check_upgrade_authority(program_id: &Key, program_data: &AccountView, authority: &Key) -> Done {
+    let mut bump = 0;
+    bump_of(key(program_data), &[program_id], LOADER.as_array(), &mut bump)?;
+    let is_loaded = same(program_data.owner().as_array(), LOADER.as_array());
+    need!(is_loaded && program_data.data_len() >= PROGRAM_DATA_SIZE, NotAdmin);
+    // SAFETY: it is long enough; the loader writes a tag, a slot, and an optional address.
+    unsafe {
+        let data = program_data.data_ptr();
+        need!((data as *const u32).read_unaligned() == PROGRAM_DATA, NotAdmin);
+        need!(*data.add(12) == 1 && same(&*(data.add(13) as *const Key), authority), NotAdmin);
+    }
+    Ok(())
+}
+
+#[inline(never)]
+pub fn set_config(input: &Input) -> Done {
+    let config = admins_config::<{ call::SET_CONFIG_ACCOUNTS }>(input, call::SET_CONFIG_SIZE)?;
+    // SAFETY: a packed structure inside data whose length was compared.
+    let changed: &Changed = unsafe { input.arguments(8) };
+    need!(changed.fee_bps <= FEE_BPS_MAX && !same(&changed.treasury, &ZERO), BadAmount);
+    config.treasury = changed.treasury;
+    config.fee_bps = changed.fee_bps;
+    config.min_bond = changed.min_bond;
+    tell(config);
+    Ok(())
+}
+
+#[inline(never)]
+pub fn propose_admin(input: &Input) -> Done {
+    let config = admins_config::<{ call::PROPOSE_ADMIN_ACCOUNTS }>(input, call::PROPOSE_ADMIN_SIZE)?;
+    // SAFETY: the data has this length.
+    config.pending_admin = *unsafe { input.arguments::<Key>(8) };
+    tell(config);
+    Ok(())
+}
+
+#[inline(never)]
+pub fn accept_admin(input: &Input) -> Done {
+    let [new_admin, account] = input.take::<{ call::ACCEPT_ADMIN_ACCOUNTS }>(call::ACCEPT_ADMIN_SIZE)?;
+    let config: &mut Config = write(account, input.program_id)?;
+    need!(new_admin.is_signer(), NotSigner);
+    need!(is(new_admin, &config.pending_admin), NotAdmin);
+    config.admin = *key(new_admin);
+    config.pending_admin = ZERO;
+    tell(config);
+    Ok(())
+}
+
+#[inline(never)]
+pub fn set_pause(input: &Input) -> Done {
+    let config = admins_config::<{ call::SET_PAUSE_ACCOUNTS }>(input, call::SET_PAUSE_SIZE)?;
+    let paused = input.data[8];
+    need!(paused <= 1, BadAmount);
+    config.paused = paused;
+    tell(config);
+    Ok(())
+}
+
+/// Return the Config, when its admin is the first account and signed.
+#[inline(always)]
+fn admins_config<'a, const N: usize>(input: &Input<'a>, size: usize) -> Result<&'a mut Config, Failure> {
+    let accounts = input.take::<N>(size)?;
+    let config: &mut Config = write(&accounts[1], input.program_id)?;
+    need!(accounts[0].is_signer(), NotSigner);
+    need!(is(&accounts[0], &config.admin), NotAdmin);
+    Ok(config)
+}
+
+#[inline(never)]
+pub fn set_mint_rule(input: &Input) -> Done {
+    let accounts = input.take::<{ call::SET_MINT_RULE_ACCOUNTS }>(call::SET_MINT_RULE_SIZE)?;
+    let [admin, _, account, mint, system] = accounts;
+    distinct([admin, account])?;
+    let id = input.program_id;
+    let config = config(input, 1)?;
+    need!(admin.is_signer(), NotSigner);
+    need!(is(admin, &config.admin), NotAdmin);
+    let allowed = input.data[8];
+    // SAFETY: the data has this length.
+    let base_units_per_cent = unsafe { input.number(9) };
+    need!(allowed <= 1 && base_units_per_cent != 0 && base_units_per_cent <= UNITS_PER_CENT_MAX, BadAmount);
+    let mut decimals = 0;
+    check_mint(mint, &mut decimals)?;
+    let seeds: [&[u8]; 2] = [b"mint", key(mint)];
+    let rule: &mut MintRule = if same(account.owner().as_array(), id) {
+        let rule: &mut MintRule = write(account, id).map_err(|_| Failure::WrongAddress)?;
+        need!(is(mint, &rule.mint), WrongAddress);
+        rule
+    } else {
+        New { payer: admin, account, system, seeds: &seeds, owner: id }.state(id)?
+    };
+    rule.mint = *key(mint);
+    rule.decimals = decimals;
+    rule.allowed = allowed;
+    rule.base_units_per_cent = base_units_per_cent;
+    MintRuleSet { mint: rule.mint, base_units_per_cent, allowed }.log();
+    Ok(())
+}
+
+#[inline(always)]
+fn tell(config: &Config) {
+    ConfigChanged {
+        admin: config.admin,
+        pending_admin: config.pending_admin,
+        treasury: config.treasury,
+        min_bond: config.min_bond,
+        fee_bps: config.fee_bps,
+        paused: config.paused,
+    }
+    .log();
+}

@@ -1,0 +1,193 @@
+//! Consent: a wallet that signed the transaction, or a signature that the Ed25519 precompile has checked in the
+//! instruction right before ours.
+//!
+//! The precompile says only that some signatures hold over some bytes somewhere in the transaction. So its instruction
+//! counts only when every byte that directs it is the one that we would have written: as many entries as parties are
+//! absent, each reading this very instruction, headers first, then a key and a signature for each entry, then the
+//! messages, and nothing else.
+
+use pinocchio::address::Address;
+use pinocchio::AccountView;
+
+use crate::accounts::{is, maybe, signed_by};
+use crate::chain::{now, sha256};
+use crate::layout::{address, same, Key, ZERO};
+use crate::state::Participant;
+use crate::{Done, Failure};
+
+const INSTRUCTIONS: Address = Address::new_from_array(address("Sysvar1nstructions1111111111111111111111111"));
+const ED25519: Address = Address::new_from_array(address("Ed25519SigVerify111111111111111111111111111"));
+
+pub const CONTRACT: u8 = 1;
+pub const RECEIPT: u8 = 2;
+pub const REGISTRATION: u8 = 3;
+
+const HERE: u16 = u16::MAX;
+const ENTRY_SIZE: usize = 96;
+const MESSAGE_SIZE: usize = 47;
+const DOMAIN: &[u8; 13] = b"\xffwattbid-sign";
+const VERSION: u8 = 1;
+const CONTRACT_PREFIX: &[u8] = b"\xffwattbid-contract\x01";
+const RECEIPT_PREFIX: &[u8] = b"\xffwattbid-receipt\x01";
+const REGISTRATION_PREFIX: &[u8] = b"\xffwattbid-register\x01";
+
+/// One signature that must be there: whose, and over what.
+#[derive(Clone, Copy)]
+pub struct Needed<'a> {
+    pub signer: &'a Signer<'a>,
+    pub kind: u8,
+    pub digest: &'a Key,
+}
+
+/// Whose signature counts: a participant's key in force or the one before while it counts, or one new key.
+pub enum Signer<'a> {
+    Participant(&'a Participant),
+    New(&'a Key),
+}
+
+/// Return the trade id: the digest of the contract, of which `terms` are the last 142 bytes.
+#[inline(always)]
+pub fn trade_id(
+    program_id: &Key,
+    genesis: &Key,
+    line: &crate::state::Line,
+    terms: &[u8],
+) -> Key {
+    sha256(&[
+        CONTRACT_PREFIX,
+        program_id,
+        genesis,
+        &line.mint,
+        &line.battery_wallet,
+        &line.buyer_wallet,
+        &line.generation.to_le_bytes(),
+        terms,
+    ])
+}
+
+/// Return the digest of a receipt, of which `delivery` are the last 56 bytes.
+#[inline(always)]
+pub fn receipt(trade_id: &Key, is_final: u8, delivery: &[u8]) -> Key {
+    sha256(&[RECEIPT_PREFIX, trade_id, &[is_final], delivery])
+}
+
+/// Return the digest by which a signing key proves itself.
+#[inline(always)]
+pub fn registration(program_id: &Key, genesis: &Key, wallet: &Key, signing_key: &Key) -> Key {
+    sha256(&[REGISTRATION_PREFIX, program_id, genesis, wallet, signing_key])
+}
+
+/// Whether a wallet is there, has signed, and is this participant's; a wallet that is there and has not is refused.
+#[inline(always)]
+pub fn is_present(slot: &AccountView, participant: &Participant, program_id: &Key) -> Result<bool, Failure> {
+    match maybe(slot, program_id) {
+        None => Ok(false),
+        Some(wallet) => {
+            signed_by(wallet, &participant.wallet)?;
+            Ok(true)
+        }
+    }
+}
+
+/// Refuse unless the party, or the two, that did not sign the transaction signed the receipt.
+#[inline(always)]
+pub fn check_receipt(
+    instructions: &AccountView,
+    absent: [Option<&Participant>; 2],
+    digest: &Key,
+) -> Done {
+    match absent {
+        [None, None] => Ok(()),
+        [Some(one), None] | [None, Some(one)] => {
+            let signer = Signer::Participant(one);
+            check(instructions, &[Needed { signer: &signer, kind: RECEIPT, digest }], 1)
+        }
+        [Some(battery), Some(buyer)] => {
+            let (battery, buyer) = (Signer::Participant(battery), Signer::Participant(buyer));
+            let needed = [
+                Needed { signer: &battery, kind: RECEIPT, digest },
+                Needed { signer: &buyer, kind: RECEIPT, digest },
+            ];
+            check(instructions, &needed, 1)
+        }
+    }
+}
+
+/// Refuse unless the instruction before is the precompile's and holds exactly these signatures.
+///
+/// `messages` is 1 when all sign one message, else as many as there are signatures.
+#[inline(never)]
+pub fn check(instructions: &AccountView, needed: &[Needed], messages: usize) -> Done {
+    need!(is(instructions, INSTRUCTIONS.as_array()), BadAccount);
+    let count = needed.len();
+    let entries = 2 + 14 * count;
+    let texts = entries + ENTRY_SIZE * count;
+    // SAFETY: the sysvar is the runtime's own; offsets come from it, and `data` has the length that is compared.
+    unsafe {
+        let data = before(instructions, texts + MESSAGE_SIZE * messages)?;
+        need!((data as *const u16).read_unaligned() == count as u16, SignatureLayout);
+        let mut at = 0;
+        while at < count {
+            let header = data.add(2 + 14 * at) as *const u16;
+            let entry = entries + ENTRY_SIZE * at;
+            let text = if messages == 1 { texts } else { texts + MESSAGE_SIZE * at };
+            let is_canonical = header.read_unaligned() == (entry + 32) as u16
+                && header.add(1).read_unaligned() == HERE
+                && header.add(2).read_unaligned() == entry as u16
+                && header.add(3).read_unaligned() == HERE
+                && header.add(4).read_unaligned() == text as u16
+                && header.add(5).read_unaligned() == MESSAGE_SIZE as u16
+                && header.add(6).read_unaligned() == HERE;
+            need!(is_canonical, SignatureLayout);
+            need!(says(data.add(text), needed[at].kind, needed[at].digest), DigestMismatch);
+            check_key(&*(data.add(entry) as *const Key), needed[at].signer)?;
+            at += 1;
+        }
+    }
+    Ok(())
+}
+
+/// Return the data of the instruction before ours, which must be the precompile's and have `size` bytes.
+#[inline(always)]
+unsafe fn before(instructions: &AccountView, size: usize) -> Result<*const u8, Failure> {
+    unsafe {
+        let all = instructions.data_ptr();
+        let current = (all.add(instructions.data_len() - 2) as *const u16).read_unaligned() as usize;
+        need!(current != 0, SignatureMissing);
+        let start = (all.add(2 * current) as *const u16).read_unaligned() as usize;
+        let one = all.add(start);
+        let accounts = (one as *const u16).read_unaligned() as usize;
+        let after = one.add(2 + 33 * accounts);
+        need!(same(&*(after as *const Key), ED25519.as_array()), SignatureMissing);
+        need!(accounts == 0, SignatureLayout);
+        need!((after.add(32) as *const u16).read_unaligned() as usize == size, SignatureLayout);
+        Ok(after.add(34))
+    }
+}
+
+/// Whether the 47 bytes are what signs this digest as this kind.
+#[inline(always)]
+unsafe fn says(text: *const u8, kind: u8, digest: &Key) -> bool {
+    let expected = DOMAIN.as_ptr();
+    unsafe {
+        (text as *const u64).read_unaligned() == (expected as *const u64).read_unaligned()
+            && (text.add(5) as *const u64).read_unaligned() == (expected.add(5) as *const u64).read_unaligned()
+            && *text.add(13) == kind
+            && *text.add(14) == VERSION
+            && same(&*(text.add(15) as *const Key), digest)
+    }
+}
+
+#[inline(always)]
+fn check_key(found: &Key, signer: &Signer) -> Done {
+    match signer {
+        Signer::New(expected) => need!(same(found, expected), DigestMismatch),
+        Signer::Participant(participant) => {
+            if !same(found, &participant.signing_key) {
+                need!(same(found, &participant.previous_key) && !same(found, &ZERO), DigestMismatch);
+                need!(now()? < participant.previous_until, DigestMismatch);
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,107 @@
+//! Where the chain calls: reads the input, finds the instruction, answers with 0 or the number of a refusal.
+
+use core::mem::MaybeUninit;
+
+use pinocchio::entrypoint::deserialize;
+use pinocchio::syscalls::{abort, sol_memcmp_, sol_memcpy_, sol_memmove_, sol_memset_};
+use pinocchio::AccountView;
+
+use crate::accounts::Input;
+use crate::schema::{call, EVENT_TAG};
+use crate::{admin, claim, dispute, escrow, events, line, participant, settle};
+use crate::{Done, Failure};
+
+/// One more than any instruction takes, so that too many are noticed.
+const ACCOUNTS: usize = 17;
+
+#[no_mangle]
+pub unsafe extern "C" fn entrypoint(input: *mut u8) -> u64 {
+    let mut accounts = [const { MaybeUninit::<AccountView>::uninit() }; ACCOUNTS];
+    // SAFETY: the chain hands over what `deserialize` reads, and it fills the first `count` accounts.
+    let input = unsafe {
+        let (program_id, count, data) = deserialize::<ACCOUNTS>(input, &mut accounts);
+        let accounts = core::slice::from_raw_parts(accounts.as_ptr() as *const AccountView, count);
+        Input { program_id: program_id.as_array(), accounts, data }
+    };
+    match serve(&input) {
+        Ok(()) => 0,
+        Err(failure) => failure as u64,
+    }
+}
+
+fn serve(input: &Input) -> Done {
+    need!(input.data.len() >= 8, UnknownInstruction);
+    // SAFETY: eight bytes are there.
+    let tag = unsafe { (input.data.as_ptr() as *const u64).read_unaligned() };
+    match tag {
+        call::SETTLE => settle::settle(input),
+        call::CLAIM => claim::claim(input),
+        EVENT_TAG => events::emit_event(input),
+        call::ATTEST => dispute::attest(input),
+        call::FINALIZE => dispute::finalize(input),
+        call::DISPUTE => dispute::dispute(input),
+        call::RESOLVE => dispute::resolve(input),
+        call::TIMEOUT => dispute::timeout(input),
+        call::DEPOSIT => escrow::deposit(input),
+        call::WITHDRAW => escrow::withdraw(input),
+        call::COLLECT => escrow::collect(input),
+        call::SWEEP_FEES => escrow::sweep_fees(input),
+        call::OPEN_ESCROW => escrow::open_escrow(input),
+        call::OPEN_LINE => line::open_line(input),
+        call::ALLOT => line::allot(input),
+        call::REQUEST_RELEASE => line::request_release(input),
+        call::RELEASE => line::release(input),
+        call::CLOSE => line::close(input),
+        call::VOID => line::void(input),
+        call::REGISTER => participant::register(input),
+        call::ROTATE_KEY => participant::rotate_key(input),
+        call::INITIALIZE => admin::initialize(input),
+        call::SET_CONFIG => admin::set_config(input),
+        call::PROPOSE_ADMIN => admin::propose_admin(input),
+        call::ACCEPT_ADMIN => admin::accept_admin(input),
+        call::SET_PAUSE => admin::set_pause(input),
+        call::SET_MINT_RULE => admin::set_mint_rule(input),
+        _ => Err(Failure::UnknownInstruction),
+    }
+}
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo) -> ! {
+    // SAFETY: ends the transaction.
+    unsafe { abort() }
+}
+
+/// The compiler asks for these four by name; each is a syscall.
+///
+/// # Safety
+/// As in C.
+#[no_mangle]
+pub unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, count: usize) -> *mut u8 {
+    unsafe { sol_memcpy_(to, from, count as u64) };
+    to
+}
+
+/// # Safety
+/// As in C.
+#[no_mangle]
+pub unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, count: usize) -> *mut u8 {
+    unsafe { sol_memmove_(to, from, count as u64) };
+    to
+}
+
+/// # Safety
+/// As in C.
+#[no_mangle]
+pub unsafe extern "C" fn memset(to: *mut u8, byte: i32, count: usize) -> *mut u8 {
+    unsafe { sol_memset_(to, byte as u8, count as u64) };
+    to
+}
+
+/// # Safety
+/// As in C.
+#[no_mangle]
+pub unsafe extern "C" fn memcmp(one: *const u8, other: *const u8, count: usize) -> i32 {
+    let mut order = 0;
+    unsafe { sol_memcmp_(one, other, count as u64, &mut order) };
+    order
+}
