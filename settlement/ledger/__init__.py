@@ -1,9 +1,9 @@
 """The embedded ledger: Solana's runtime behind Solana's JSON-RPC, for demos, tests and simulations without a cluster.
 
-Lives here: the ledger in process (`Ledger`), its state on disk, what answers JSON-RPC (`Node`), its server, its faults,
-and how a program is deployed to this or any other cluster. Never here: contracts, trades, or anything that knows what
-the program is for. It imports settlement's errors and base 58 only; `cli`, `simulation` and tests may import it. The
-agent and the buyers never do: they speak JSON-RPC.
+Lives here: the ledger in process (`Ledger`), its state on disk, what answers JSON-RPC (`Node`), its server and faults,
+and how a program is deployed and set up on this or any other cluster. Never here: contracts, trades, an outbox. What
+executes and answers knows nothing of the program; only `deploy`, `landing` and `setup` use the rest of settlement.
+`cli`, `simulation` and tests may import it. The agent and the buyers never do: they speak JSON-RPC.
 """
 
 from settlement.ledger.chain import Commitment, Ledger, Settings
