@@ -7,7 +7,10 @@ near one. Both are one claim on need and budget, because a lot takes one standin
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from etp.extensions import Contract
 
 ANSWER_MS: Final = 5_000
 """A bid is answered within 500 ms and the ways there and back; after this its late Accept is not confirmed either."""
@@ -24,6 +27,8 @@ class BidSent(NamedTuple):
     beat_e4: int
     value_e4: int
     sent_ms: int
+    contract: Contract | None = None
+    """What a settled bid carries."""
 
 
 class Bids:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from aggregator.market_view import MarketView
 from aggregator.purse import MONEY_PER_CENT
 from aggregator.strategies.types import NEW_MIND, Decision, LotView, Mind, Outcome, Why
+from etp.messages import ReasonCode
 from etp.units import ENERGY_STEP_WH, floor_step
 
 if TYPE_CHECKING:
@@ -87,6 +88,11 @@ class Buyer:
     def value_e4(self, battery: str, now_ms: int) -> int:
         """Return what a promised kWh of a battery is worth now: forecast, pace of spending and reputation."""
         return self._worth(battery, now_ms)[0]
+
+    @property
+    def least_wh(self) -> int:
+        """The smallest quantity worth a bid."""
+        return self._min_bid_wh
 
     def wanted_wh(self, battery: str, lot_wh: int, now_ms: int) -> int:
         """Return how much of a lot to bid for: what need, budget and the largest bid leave, 0 = nothing."""
@@ -168,6 +174,10 @@ class Buyer:
         if counts:
             self.reputation.ended(battery, agreed_wh=agreed_wh, delivered_wh=delivered_wh, code=code)
         return self.purse.close(bid_id, delivered_wh)
+
+    def broke(self, battery: str, agreed_wh: int) -> None:
+        """Note an award whose contract was not what was bid: it delivers nothing."""
+        self.reputation.ended(battery, agreed_wh=agreed_wh, delivered_wh=0, code=ReasonCode.MALFORMED)
 
     def view(self, battery: str) -> MarketView:
         """Return the market as seen through one battery."""

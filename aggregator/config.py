@@ -12,11 +12,13 @@ import math
 import re
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Final, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from aggregator.config_lines import line_of
+from aggregator.config_settlement import Settlement  # noqa: TC001 - the model reads its annotations
+from aggregator.config_table import Table, shown, usable_path
 from aggregator.errors import ConfigError, ForecastError, StrategyError
 from aggregator.forecast import Forecast
 from aggregator.strategies import Strategy, make_strategy
@@ -29,17 +31,12 @@ _C: Final = 10_000
 _RULES = Literal["standing_bid", "sealed_first", "sealed_second", "ascending_clock", "first_acceptable"]
 _NAME: Final = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?")
 _NAME_CHARS_MAX: Final = 253
-_PATH_CHARS_MAX: Final = 1_000
 FILE_BYTES_MAX: Final = 4 << 20
 """A forecast of 100,000 prices fits; a device that never ends does not."""
 _SEALED: Final = frozenset({"sealed_first", "sealed_second", "ascending_clock"})
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
-
-
-class Network(_Table):
+class Network(Table):
     """Where batteries are and with whom we trade."""
 
     peers: Literal["open", "signed"] = "signed"
@@ -108,7 +105,7 @@ class Network(_Table):
         return frozenset(map(bytes.fromhex, self.trusted_peers)) if isinstance(self.trusted_peers, list) else None
 
 
-class Buy(_Table):
+class Buy(Table):
     """How much to buy."""
 
     need_kwh: float | None = Field(default=None, gt=0, le=1e6)
@@ -131,7 +128,7 @@ class Buy(_Table):
         return self
 
 
-class Value(_Table):
+class Value(Table):
     """What a kWh is worth."""
 
     forecast_c: list[float] = Field(default=[], max_length=100_000)
@@ -152,7 +149,7 @@ class Value(_Table):
     @field_validator("forecast_file")
     @classmethod
     def _is_path(cls, value: str | None) -> str | None:
-        return _usable_path(value)
+        return usable_path(value)
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -176,7 +173,7 @@ class Value(_Table):
         )
 
 
-class Bidding(_Table):
+class Bidding(Table):
     """How to bid; every other key is a parameter of the strategy."""
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True, use_attribute_docstrings=True)
@@ -187,7 +184,7 @@ class Bidding(_Table):
     """The auction rule of the batteries: sealed rules get one limit price, the others a rising bid."""
 
 
-class AggregatorConfig(_Table):
+class AggregatorConfig(Table):
     """The whole file."""
 
     name: str = Field(min_length=1, max_length=64)
@@ -195,7 +192,11 @@ class AggregatorConfig(_Table):
     seed: int = Field(default=0, ge=0, le=4_294_967_295)
     """Start of its chance: private values and random draws."""
     root_file: str | None = None
-    """File with the 32 bytes that its keys come from, made at the first start; required with peers = "signed"."""
+    """File with the 32 bytes that its keys come from, made at the first start; or a keystore, with peers = "signed"."""
+    keystore: str | None = None
+    """Instead of root_file: a keystore that `wattbid keys new` made."""
+    password_file: str | None = None
+    """Private file (mode 0600) with the password of the keystore."""
     status_file: str | None = None
     """File to write its state to every second, as JSON."""
     network: Network
@@ -206,24 +207,33 @@ class AggregatorConfig(_Table):
     """What a kWh is worth."""
     strategy: Bidding = Bidding()
     """How to bid."""
+    settlement: Settlement | None = None
+    """Where and how trades are paid."""
     directory: Path = Field(default=Path(), exclude=True)
 
     @field_validator("name")
     @classmethod
     def _is_name(cls, value: str) -> str:
         if not value.isprintable() or value != value.strip():
-            raise ValueError(f"{_shown(value)}: a name has no control characters, and no spaces at its ends")
+            raise ValueError(f"{shown(value)}: a name has no control characters, and no spaces at its ends")
         return value
 
-    @field_validator("root_file", "status_file")
+    @field_validator("root_file", "keystore", "password_file", "status_file")
     @classmethod
     def _is_path(cls, value: str | None) -> str | None:
-        return _usable_path(value)
+        return usable_path(value)
 
     @model_validator(mode="after")
     def _identity(self) -> Self:
-        if self.network.peers == "signed" and self.root_file is None:
-            raise ValueError('root_file is required with peers = "signed"')
+        if self.root_file is not None and self.keystore is not None:
+            raise ValueError("root_file and keystore: its keys come from one of them")
+        if (self.keystore is None) != (self.password_file is None):
+            raise ValueError("keystore and password_file belong together: one of them is missing")
+        has_keys = self.root_file is not None or self.keystore is not None
+        if self.network.peers == "signed" and not has_keys:
+            raise ValueError('root_file is required with peers = "signed", or keystore and password_file')
+        if self.settlement is not None and self.network.peers != "signed":
+            raise ValueError('settlement needs peers = "signed": what nobody signs cannot be paid')
         return self
 
     def make_strategy(self) -> Strategy:
@@ -282,10 +292,10 @@ def parse_endpoint(text: str) -> Endpoint:
     host, colon, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not colon or not host or not port.isascii() or not port.isdigit() or not 0 < int(port[:6]) < 65_536:
-        raise ValueError(f'{_shown(text)} is not "host:port" with a port from 1 to 65535')
+        raise ValueError(f'{shown(text)} is not "host:port" with a port from 1 to 65535')
     if not _is_host(host):
         raise ValueError(
-            f"{_shown(text)}: not an address or a host name: its parts, between dots, have 1 to 63 letters, digits or -"
+            f"{shown(text)}: not an address or a host name: its parts, between dots, have 1 to 63 letters, digits or -"
         )
     return Endpoint(host, int(port))
 
@@ -309,13 +319,6 @@ def _is_host(host: str) -> bool:
             return False
         return len(name) <= _NAME_CHARS_MAX and _NAME.fullmatch(name) is not None
     return True
-
-
-def _usable_path(value: str | None) -> str | None:
-    """Return a path as it is. Raises ValueError."""
-    if value is not None and not (0 < len(value) <= _PATH_CHARS_MAX and value.isprintable()):
-        raise ValueError(f"{_shown(value)} is not a path: 1 to {_PATH_CHARS_MAX} characters, no control characters")
-    return value
 
 
 def _is_replaceable(path: Path) -> bool:
@@ -345,7 +348,7 @@ def _first_fault(path: Path, text: str, error: ValidationError) -> ConfigError:
         case "value_error":
             reason = str(fault["ctx"]["error"])
         case _:
-            reason = f"{fault['msg'].lower()}, not {_shown(fault['input'])}{_meaning(keys)}"
+            reason = f"{fault['msg'].lower()}, not {shown(fault['input'])}{_meaning(keys)}"
     return ConfigError(str(path), line_of(text, keys), ".".join(keys), reason)
 
 
@@ -368,9 +371,11 @@ def _model_at(keys: tuple[str, ...]) -> type[BaseModel]:
     model: type[BaseModel] = AggregatorConfig
     for key in keys:
         field = model.model_fields.get(key)
-        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
+        kinds = () if field is None else (field.annotation, *get_args(field.annotation))
+        table = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+        if table is None:
             break
-        model = field.annotation
+        model = table
     return model
 
 
@@ -385,8 +390,3 @@ def _names(model: type[BaseModel]) -> list[str]:
 def _meaning(keys: tuple[str, ...]) -> str:
     field = _model_at(keys[:-1]).model_fields.get(keys[-1]) if keys else None
     return f" ({field.description})" if field is not None and field.description else ""
-
-
-def _shown(value: Any) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 60 else f"{shown[:57]}..."

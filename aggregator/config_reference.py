@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from aggregator.config import AggregatorConfig, Bidding, Buy, Network, Value
+from aggregator.config_settlement import Settlement
 from aggregator.strategies import NAMES, parameters_of
 
 if TYPE_CHECKING:
@@ -27,6 +28,25 @@ One TOML file tells a buyer where batteries are, what a kWh is worth to it, how 
   an even pace, and by what the battery failed to deliver before.
 
 This page is made from the file's own description: `python -m aggregator.config_reference > docs/aggregator-file.md`.
+"""
+_MONEY: Final = """\
+### How trades are paid
+
+With `[settlement]` the buyer needs `peers = "signed"`, a root file or keystore (its `wallet` key pays, its `identity`
+key signs), and for each battery a Line with money on it (`wattbid line open`, `wattbid line allot`). It bids only where
+
+- the battery's Register carries the same terms as this table: `program_id`, `genesis`, `mint`, `resolver`,
+  `base_units_per_cent`, `fee_bps` and `dispute_window_s`;
+- the Line to that battery covers the bid with its fee, beside all trades that are not paid yet.
+
+What stands in the way is said once for each battery (`not_payable`), and when it is gone (`payable`).
+
+A trade is confirmed when its contract, signed by both, is on disk in `cheques`. Of a delivery the buyer sees the
+battery's reports, every 5 s, and knows the power granted. It signs a receipt whose figure lies within the tolerance
+above the most that this allows; any other is answered with the buyer's own figure, and a claim on the ledger for more
+is disputed. Time in which it saw nothing (a lost connection, a restart) counts at the full power granted: a network
+that failed is not the battery's fault. There is one final receipt of a trade; it is answered the same whenever it comes
+again, also after a restart. Receipts that both signed are brought to the ledger, and paid for, by this process.
 """
 _OUTPUT: Final = """\
 ## What it prints
@@ -50,6 +70,17 @@ file. With `--json` every line is one JSON object instead; the first has `"event
 | `unanswered` | `bid_id`, `price_e4`, `energy_wh` | a bid got no answer for 5 s |
 | `failed` | `code`, `reason` | the battery reported a failure |
 | `crashed` | `reason` | a fault of this program; the battery is dialled again |
+| `not_payable`, `payable` | `why` | the battery is not bid to, and why; it is again |
+| `cosigned` | `bid_id`, `trade_id`, `own_wh` | its final receipt is signed by both |
+| `disputed` | `bid_id`, `trade_id`, `delivered_wh`, `own_wh` | a receipt says more than can have been delivered |
+| `not_cosigned` | `bid_id`, `trade_id`, `own_wh` | its final receipt was not answered: `cosign = false` |
+| `receipt_refused` | `bid_id`, `why` | a receipt whose signature does not hold, or of no trade of ours |
+| `second_receipt` | `bid_id`, `trade_id`, `delivered_wh`, `own_wh` | another final receipt than before: not signed |
+
+Of no battery are `cheques_failed` (`reason`) and `cheques_recovered`: the journal takes no writes, and nothing is bid
+meanwhile; `outbox_full`; and what the settler tells: `trade_moved`, `transaction_sent`, `transaction_failed`,
+`line_changed`, `connected`, `offline`, `wrong_cluster`, `low_sol`, `endpoint_failed`, `endpoint_recovered`,
+`cheque_refused`, `outbox_failed`, `outbox_recovered`.
 
 Prices are in 1/10 000 c/kWh (`_e4`), energies in Wh, powers in W. A battery is named by its endpoint.
 
@@ -63,6 +94,9 @@ since the start, closed ones included:
 - `connections`: what became of the frames: `received`, `bad` (undecodable, misdirected, forged), `expired` (ttl 0),
   `dropped` (without a second effect), `superseded` (ours, replaced by newer ones before they left); `repeated`,
   `over_rate` and `unanswered` are counted by batteries only.
+- `settlement`, with `[settlement]`: the settler's state, the wallet with its lamports and tokens, transactions on their
+  way, trades by stage on the ledger (`stages`) and between the parties (`trades`). Each battery then has a `line`: the
+  `cover`, and what of it is `locked` by claims, `promised` to open trades and `free`, in base units; and `why_not`.
 """
 
 
@@ -77,12 +111,16 @@ def reference() -> str:
         ("strategy", Bidding),
     ]
     for name, model in tables:
-        parts.append(
-            f"## `[{name}]`\n\n{model.__doc__}\n\n{_table(model)}" if name else f"## The whole\n\n{_table(model)}"
-        )
+        parts.append(_section(name, model) if name else f"## The whole\n\n{_table(model)}")
     parts.append("### Parameters\n\n" + _parameters())
+    parts.append(_section("settlement", Settlement))
+    parts.append(_MONEY)
     parts.append(_OUTPUT)
     return "\n".join(parts)
+
+
+def _section(name: str, model: type[BaseModel]) -> str:
+    return f"## `[{name}]`\n\n{model.__doc__}\n\n{_table(model)}"
 
 
 def _table(model: type[BaseModel]) -> str:

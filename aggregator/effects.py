@@ -1,11 +1,12 @@
-"""What a session wants done: a frame sent, an event told, a connection ended. The shell performs them in order."""
+"""What a session wants done: a frame sent, an event told, a connection ended, a trade kept. In this order."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from etp.extensions import Receipt
+    from aggregator.entries import Entry, Key
+    from etp.extensions import Contract, Receipt
     from etp.messages import Body
 
 
@@ -15,6 +16,7 @@ class Send(NamedTuple):
     body: Body
     cause_ms: int | None = None
     receipt: Receipt | None = None
+    contract: Contract | None = None
 
 
 class Note(NamedTuple):
@@ -30,4 +32,19 @@ class HangUp(NamedTuple):
     reason: str
 
 
-Effect: TypeAlias = Send | Note | HangUp
+class Keep(NamedTuple):
+    """Put a trade on disk, and only then send the answer; `Session.kept` hears of it."""
+
+    entry: Entry
+    answer: Send | None = None
+
+
+class Fetch(NamedTuple):
+    """Look a trade up on disk for a receipt that came with a frame; `Session.fetched` hears what is there."""
+
+    key: Key
+    body: Body
+    receipt: Receipt
+
+
+Effect: TypeAlias = Send | Note | HangUp | Keep | Fetch

@@ -4,9 +4,15 @@ AggregatorError
   +- ConfigError     a configuration file that cannot be used: one line with file, line, key and what is allowed
   +- StrategyError   an unknown strategy, or a parameter it does not have
   +- ForecastError   a forecast that is not a curve
+  +- ChequeFileError the journal of signed contracts cannot be used; says what to do
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class AggregatorError(Exception):
@@ -36,3 +42,13 @@ class StrategyError(AggregatorError):
 
 class ForecastError(AggregatorError):
     """A forecast without values, with a step that is not positive, or with an unreadable line."""
+
+
+class ChequeFileError(AggregatorError):
+    """A journal of cheques that must not be used: the path, what is wrong with it, and what the operator does."""
+
+    def __init__(self, path: Path, problem: str, remedy: str) -> None:
+        super().__init__(f"{path}: {problem}; {remedy}")
+        self.path = path
+        self.problem = problem
+        self.remedy = remedy

@@ -21,9 +21,27 @@ if TYPE_CHECKING:
 LINES_MAX: Final = 20_000
 """Lines that may wait for a slow reader: minutes of a busy market."""
 _STOP: Final = ""
-_QUIET: Final = frozenset({"bid", "refused", "delivering"})
+_QUIET: Final = frozenset({"bid", "refused", "delivering", "transaction_sent", "line_changed"})
 """Events that happen all the time: debug."""
-_BAD: Final = frozenset({"not_confirmed", "unanswered", "failed", "adrift", "crashed", "lost"})
+_BAD_FOR_MONEY: Final = frozenset(
+    {
+        "cheque_refused",
+        "cheques_failed",
+        "disputed",
+        "endpoint_failed",
+        "low_sol",
+        "not_cosigned",
+        "not_payable",
+        "offline",
+        "outbox_failed",
+        "outbox_full",
+        "receipt_refused",
+        "second_receipt",
+        "transaction_failed",
+        "wrong_cluster",
+    }
+)
+_BAD: Final = frozenset({"not_confirmed", "unanswered", "failed", "adrift", "crashed", "lost"}) | _BAD_FOR_MONEY
 
 
 class LineWriter:

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from aggregator.slot import Conversation, Slot, Watch
+from aggregator.slot import Conversation, Keeper, Slot, Watch
 from etp.io.client import ConnectError
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class Pool:
         rng: random.Random,
         max_batteries: int = 512,
         watch: Watch | None = None,
+        keeper: Keeper | None = None,
     ) -> None:
         """Make an empty pool; `new_session` gets the endpoint as text, `emit` every event with its fields."""
         self._dial = dial
@@ -57,6 +58,7 @@ class Pool:
         self._rng = rng
         self._max = max_batteries
         self._watch = watch
+        self._keeper = keeper
         self._slots: dict[Endpoint, Slot] = {}
         self._tasks: dict[Endpoint, asyncio.Task[None]] = {}
         self._feeding: asyncio.TimerHandle | None = None
@@ -81,7 +83,9 @@ class Pool:
         if endpoint in self._slots or len(self._slots) >= self._max:
             return False
         session = self._new_session(str(endpoint))
-        slot = self._slots[endpoint] = Slot(endpoint, session, emit=self._emit, after=self._heard, watch=self._watch)
+        slot = self._slots[endpoint] = Slot(
+            endpoint, session, emit=self._emit, after=self._heard, watch=self._watch, keeper=self._keeper
+        )
         self._tasks[endpoint] = asyncio.create_task(self._keep_always(slot), name=f"battery {endpoint}")
         return True
 
@@ -150,7 +154,12 @@ class Pool:
     def _heard(self, slot: Slot) -> None:
         """Offer need or budget that became free to the batteries that wait for it."""
         del slot
-        if self._buyer.purse.freed and self._feeding is None:
+        if self._buyer.purse.freed:
+            self.feed_soon()
+
+    def feed_soon(self) -> None:
+        """Let the batteries that wait for need, budget or cover look at their lots again, in a moment."""
+        if self._feeding is None:
             self._feeding = asyncio.get_running_loop().call_later(FEED_S, self._feed)
 
     def _feed(self) -> None:

@@ -127,6 +127,11 @@ class Purse:
         claim = self._leave(claim_id)
         self._put(claim_id, Claim(min(price_e4, claim.price_e4), claim.energy_wh))
 
+    def resume(self, claim_id: int, price_e4: int, energy_wh: int) -> None:
+        """Take up a commitment of an earlier process; one that is there already stays as it is."""
+        if claim_id not in self._claims:
+            self._put(claim_id, Claim(price_e4, energy_wh))
+
     def release(self, claim_id: int) -> None:
         """Free a reservation that came to nothing."""
         self._leave(claim_id)

@@ -20,6 +20,7 @@ from aggregator.purse import MONEY_PER_CENT, Purse
 from aggregator.reputation import Reputation
 from aggregator.scout import Scout
 from aggregator.session import Session
+from aggregator.till import Till
 from aggregator.value import ValueModel
 from etp.traffic import Traffic
 
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
     from aggregator.config import AggregatorConfig
     from aggregator.slot import Conversation, Slot
+    from aggregator.till import OpenSettler
+    from settlement.keyring import KeyRing
+    from settlement.outbox import Executor
 
 STATUS_S: Final = 1.0
 _E4: Final = 10_000
@@ -39,7 +43,7 @@ class Surroundings:
     """What the service needs of the world.
 
     `dial` opens a connection, `rng` is all its chance, `write` takes event lines (None = nobody does); what
-    `dial` opens counts into `traffic`.
+    `dial` opens counts into `traffic`. Only a configuration with `[settlement]` needs `money`.
     """
 
     device_id: int
@@ -48,18 +52,30 @@ class Surroundings:
     rng: random.Random
     write: Callable[[str], None] | None = None
     traffic: Traffic = field(default_factory=Traffic)
+    money: Money | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Money:
+    """What settlement needs of the world: keys, a settler for them, and a thread for the journal."""
+
+    keys: KeyRing
+    open_settler: OpenSettler
+    executor: Executor
 
 
 class Aggregator:
-    """A buyer with its batteries. Make it inside a running loop."""
+    """A buyer with its batteries. Make it inside a running loop; with `[settlement]` await `open` before `start`."""
 
     def __init__(self, config: AggregatorConfig, surroundings: Surroundings) -> None:
+        """Raises ChequeFileError when the journal of `[settlement]` cannot be used, ValueError without `money`."""
         self._config = config
         self._traffic = surroundings.traffic
         self.emit = Events(config.name, wall_ms=surroundings.wall_ms, write=surroundings.write)
         rng = surroundings.rng
         self.buyer = make_buyer(config, wall_ms=surroundings.wall_ms, rng=rng, now_ms=_now_ms())
         ids = Ids(surroundings.wall_ms())
+        self.till = self._make_till(surroundings)
         self.scout = Scout(
             static=config.network.endpoints,
             everywhere=config.network.peers == "signed" or config.network.open_on_network,
@@ -72,14 +88,23 @@ class Aggregator:
                 buyer=self.buyer,
                 ids=ids,
                 signed=config.network.peers == "signed",
+                settling=None if self.till is None else self.till.settling,
             ),
             buyer=self.buyer,
             emit=self.emit,
             rng=rng,
             max_batteries=config.network.max_batteries,
             watch=self.scout,
+            keeper=None if self.till is None else self.till.cashier,
         )
         self._tasks: list[asyncio.Task[None]] = []
+
+    async def open(self) -> None:
+        """Start the settler, and take up what an earlier process left. Raises SettlementError."""
+        if self.till is not None:
+            await self.till.open(_now_ms())
+            for entry in self.till.running():
+                self.buyer.purse.resume(entry.key.bid_id, entry.contract.price_e4, entry.contract.energy_wh)
 
     def start(self) -> None:
         """Begin to dial, to look for silent batteries and to write the status file."""
@@ -94,6 +119,8 @@ class Aggregator:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.pool.close()
+        if self.till is not None:
+            await self.till.close()
 
     def status(self) -> dict[str, Any]:
         """Return need, budget, market, every battery and how late we were, for people and machines."""
@@ -103,7 +130,27 @@ class Aggregator:
             "connected": self.pool.connected,
             "batteries": [{**slot.session.summary(), "circuit": slot.breaker.circuit.value} for slot in self.pool],
             **self._traffic.summary(),
+            **({} if self.till is None else {"settlement": self.till.status()}),
         }
+
+    def _make_till(self, surroundings: Surroundings) -> Till | None:
+        if self._config.settlement is None:
+            return None
+        if surroundings.money is None:
+            raise ValueError("[settlement] needs keys and a settler")
+        return Till(
+            self._config.settlement,
+            directory=self._config.directory,
+            keys=surroundings.money.keys,
+            open_settler=surroundings.money.open_settler,
+            executor=surroundings.money.executor,
+            wall_ms=surroundings.wall_ms,
+            emit=self.emit,
+            news=self._news,
+        )
+
+    def _news(self) -> None:
+        self.pool.feed_soon()
 
     async def _write_status(self) -> None:
         path = self._config.directory / (self._config.status_file or "")

@@ -12,17 +12,22 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from aggregator.bids import Bids, BidSent
 from aggregator.deals import Deals
 from aggregator.effects import Effect, HangUp, Note, Send
+from aggregator.payer import Payer
 from aggregator.quotes import Offer, QuoteBook
 from aggregator.reactions import BackOff, Reaction, failure_reason, reaction_to
 from aggregator.stages import MOVES, Input, Stage
 from aggregator.strategies.types import Outcome
 from etp.messages import Body, MessageType, ReasonCode
 from etp.units import PRICE_TICK_E4, floor_step
+from settlement.errors import SettlementError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from aggregator.buyer import Buyer, Ids
+    from aggregator.effects import Fetch, Keep
+    from aggregator.entries import Entry
+    from aggregator.settling import Settling
     from etp.connection import Received
 
 HEARD_MS: Final = 10_000
@@ -43,8 +48,20 @@ _ALL_WH: Final = 1_000_000
 class Session:
     """One battery. The public methods return the effects that the shell performs, in order."""
 
-    def __init__(self, *, battery: str, device_id: int, buyer: Buyer, ids: Ids, signed: bool = False) -> None:
-        """Talk to `battery` (its endpoint, for people) as `device_id`; `signed` = only after it proved its key."""
+    def __init__(
+        self,
+        *,
+        battery: str,
+        device_id: int,
+        buyer: Buyer,
+        ids: Ids,
+        signed: bool = False,
+        settling: Settling | None = None,
+    ) -> None:
+        """Talk to `battery` (its endpoint, for people) as `device_id`; `signed` = only after it proved its key.
+
+        With `settling` every trade has a contract, and what cannot be paid is not bid for.
+        """
         self.battery = battery
         self.who = battery
         """The name under which the battery is remembered: its key once proved, else its endpoint."""
@@ -53,7 +70,8 @@ class Session:
         """Whether the last look at a lot ended because need or budget were promised elsewhere."""
         self._book = QuoteBook()
         self._bids = Bids()
-        self._deals = Deals(device_id, buyer)
+        self._payer = None if settling is None else Payer(settling)
+        self._deals = Deals(device_id, buyer, self._payer)
         self._buyer = buyer
         self._ids = ids
         self._device_id = device_id
@@ -114,6 +132,17 @@ class Session:
             self._query(now_ms)
         return self._take()
 
+    def kept(self, keep: Keep, error: str, now_ms: int) -> list[Effect]:
+        """Go on with what waited for the disk, which took it unless there is an `error`."""
+        self._effects += self._deals.kept(keep, error, now_ms)
+        return self._take()
+
+    def fetched(self, fetch: Fetch, entry: Entry | None, now_ms: int) -> list[Effect]:
+        """Go on with a receipt whose trade is, or is not, on disk."""
+        if self._payer is not None:
+            self._effects += self._payer.settling.fetched(fetch, entry, now_ms)
+        return self._take()
+
     def next_deadline(self) -> int | None:
         """Return when `tick` has something to do; None while there is nothing to wait for."""
         times = [self._deals.next_deadline(), self._bids.next_deadline()]
@@ -138,6 +167,7 @@ class Session:
         """Return what a status file shows of this battery."""
         offer, view = self._book.offer, self._buyer.view(self.who)
         return {
+            **({} if self._payer is None else {"line": self._payer.summary()}),
             "battery": self.battery,
             "stage": self.stage.value,
             "lot_wh": offer.lot_wh if offer else 0,
@@ -153,6 +183,10 @@ class Session:
     def _on_register(self, frame: Received, now_ms: int) -> None:
         if frame.signer is not None:
             self.who = f"key:{frame.signer.hex()}"
+        if self._payer is not None:
+            self._effects += self._payer.registered(frame.signer, frame.extensions.contract)
+            for entry in self._payer.resumed():
+                self._deals.resume(entry, wall_ms=self._payer.settling.wall_ms(), now_ms=now_ms)
         if self.stage is Stage.GREETING and frame.signer is not None:
             self._greeted(now_ms)
 
@@ -180,11 +214,14 @@ class Session:
         body = frame.body
         bid = self._answered(body.message_id)
         if bid is None:
-            self._effects += self._deals.accepted_again(body)
+            self._effects += self._deals.accepted_again(body, frame.extensions.contract)
             return
         self._back_off.reset()
         self._in_lot = False
         why = _fault_of(body, bid) or ("" if self._buyer.allows(bid.bid_id) else "another bid took what is needed")
+        entry: Entry | None = None
+        if not why and self._payer is not None:
+            entry, why = self._signed_up(self._payer, bid, frame, now_ms)
         if why:
             self._buyer.release(bid.bid_id)
             self._note(
@@ -192,11 +229,23 @@ class Session:
             )
         else:
             offer = self._book.offer
-            self._effects += self._deals.agree(body, offer, signed=self._signed, cause_ms=frame.cause_ms, now_ms=now_ms)
+            self._effects += self._deals.agree(
+                body, offer, signed=self._signed, cause_ms=frame.cause_ms, now_ms=now_ms, entry=entry
+            )
             self._buyer.won(self.who, bid.bid_id, _outcome(bid, paid_e4=body.sale_price_e4))
         self._book.asked(bid.energy_wh)
         self._book.bought(bid.energy_wh)
         self._ask_at_ms = now_ms + PUSHED_MS
+
+    def _signed_up(self, payer: Payer, bid: BidSent, frame: Received, now_ms: int) -> tuple[Entry | None, str]:
+        """Return the contract of an award under both signatures, or why there is none."""
+        if why := payer.cannot_afford(frame.body):
+            return None, why
+        try:
+            return payer.accepted(bid, frame.body, frame.extensions.contract, now_ms), ""
+        except SettlementError as error:
+            self._buyer.broke(self.who, bid.energy_wh)
+            return None, f"its contract is not what was bid: {error}"
 
     def _on_reject(self, frame: Received, now_ms: int) -> None:
         body = frame.body
@@ -227,22 +276,22 @@ class Session:
             if body.termination_code == ReasonCode.NOT_ENOUGH_ENERGY:
                 self._too_small_wh, self._too_small_until_ms = bid.energy_wh, now_ms + HEARD_MS
 
-    def _on_terminate(self, frame: Received, now_ms: int) -> None:  # noqa: ARG002 (one signature for all)
+    def _on_terminate(self, frame: Received, now_ms: int) -> None:
         body = frame.body
         bid = self._answered(body.message_id)
         if bid is None:
-            self._effects += self._deals.terminated(self.who, body, frame.extensions.receipt)
+            self._effects += self._deals.terminated(self.who, body, frame.extensions.receipt, now_ms)
             return
         self._buyer.release(bid.bid_id)
         self._note_refused(bid, body.termination_code, 0, frame.extensions.reason)
 
-    def _on_failure(self, frame: Received, now_ms: int) -> None:  # noqa: ARG002
+    def _on_failure(self, frame: Received, now_ms: int) -> None:  # noqa: ARG002 (one signature for all)
         self._mute()
         code = frame.body.termination_code
         self._note("failed", code=code, reason=failure_reason(code, frame.extensions.reason))
 
-    def _on_status(self, frame: Received, now_ms: int) -> None:  # noqa: ARG002
-        self._effects += self._deals.status(frame.body, frame.extensions.receipt)
+    def _on_status(self, frame: Received, now_ms: int) -> None:
+        self._effects += self._deals.status(frame.body, frame.extensions.receipt, now_ms)
 
     def _consider(self, now_ms: int) -> None:
         """Bid, ask for the right quantity first, or do nothing."""
@@ -257,7 +306,7 @@ class Session:
             return
         if self._deals.is_full or self._bids.is_full or self._next_bid_ms or self._quiet_until_ms:
             return
-        want_wh = self._buyer.wanted_wh(self.who, offer.lot_wh, now_ms)
+        want_wh = self._wanted_wh(offer.lot_wh, now_ms)
         if want_wh == 0 or self._is_too_small(want_wh, offer.lot_wh, now_ms):
             self.hungry = True
         elif not self._book.is_for(want_wh):
@@ -267,7 +316,20 @@ class Session:
             if decision.price_e4 is not None:
                 self._bid(BidSent(self._ids.next(), decision.price_e4, want_wh, offer.beat_e4, value_e4, now_ms))
 
+    def _wanted_wh(self, lot_wh: int, now_ms: int) -> int:
+        """Return how much of a lot to bid for: what the buyer wants, and can pay this battery for."""
+        if self._payer is not None:
+            price_e4 = self._buyer.value_e4(self.who, now_ms)
+            covered_wh, notes = self._payer.limit_wh(price_e4, self._book.offer, self._buyer.least_wh)
+            self._effects += notes
+            lot_wh = min(lot_wh, covered_wh)
+        return self._buyer.wanted_wh(self.who, lot_wh, now_ms)
+
     def _bid(self, bid: BidSent) -> None:
+        if self._payer is not None:
+            bid = bid._replace(contract=self._payer.bid(self._book.offer))
+            if bid.contract is None:
+                return
         if not self._buyer.reserve(self.who, bid.bid_id, bid.price_e4, bid.energy_wh):
             self.hungry = True
             return
@@ -276,7 +338,7 @@ class Session:
         self._in_lot = True
         self._move(Input.BID)
         body = Body.bid(bid.bid_id, self._device_id, price_e4=bid.price_e4, energy_wh=bid.energy_wh)
-        self._effects.append(Send(body))
+        self._effects.append(Send(body, contract=bid.contract))
         self._note(
             "bid",
             bid_id=bid.bid_id,
@@ -289,7 +351,7 @@ class Session:
     def _query(self, now_ms: int) -> None:
         """Ask what the wanted quantity of the lot, or of any lot, would cost."""
         offer = self._book.offer
-        want_wh = self._buyer.wanted_wh(self.who, _ALL_WH if offer is None else offer.lot_wh, now_ms)
+        want_wh = self._wanted_wh(_ALL_WH if offer is None else offer.lot_wh, now_ms)
         self._ask_id = self._ids.next()
         self._ask_wh = 0 if want_wh >= _ALL_WH else want_wh
         self._ask_at_ms = now_ms + HEARD_MS

@@ -7,15 +7,17 @@ what comes back.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from aggregator.breaker import Breaker
-from aggregator.effects import Effect, HangUp, Note, Send
+from aggregator.effects import Effect, Fetch, HangUp, Keep, Note, Send
 from etp.messages import MessageType
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from aggregator.entries import Entry, Key
     from aggregator.session import Session
     from etp.connection import Received
     from etp.discovery import Endpoint
@@ -62,6 +64,18 @@ class Watch(Protocol):
         ...
 
 
+class Keeper(Protocol):
+    """Who puts trades on disk and finds them there: the cashier."""
+
+    def keep(self, entry: Entry, done: Callable[[str], None]) -> None:
+        """Put an entry on disk; `done` gets why it is not there, "" when it is."""
+        ...
+
+    def fetch(self, key: Key, done: Callable[[Entry | None], None]) -> None:
+        """Look a trade up."""
+        ...
+
+
 class Slot:
     """One battery. `emit` gets every event with its fields; `after` runs when the session has been heard."""
 
@@ -73,6 +87,7 @@ class Slot:
         emit: Callable[[str, dict[str, Any]], None],
         after: Callable[[Slot], None],
         watch: Watch | None = None,
+        keeper: Keeper | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.session = session
@@ -86,6 +101,7 @@ class Slot:
         self._emit = emit
         self._after = after
         self._watch = watch
+        self._keeper = keeper
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._opened_ms = 0
@@ -170,14 +186,32 @@ class Slot:
             match effect:
                 case Send():
                     if self.link is not None:
-                        self.link.send(effect.body, cause_ms=effect.cause_ms, receipt=effect.receipt)
+                        self.link.send(
+                            effect.body, cause_ms=effect.cause_ms, contract=effect.contract, receipt=effect.receipt
+                        )
                 case Note():
                     self.tell(effect.event, effect.fields)
                 case HangUp():
                     if self.link is not None:
                         self.link.close(effect.reason)
+                case Keep():
+                    self._the_keeper.keep(effect.entry, partial(self._kept, effect))
+                case Fetch():
+                    self._the_keeper.fetch(effect.key, partial(self._fetched, effect))
         self._set_timer()
         self._after(self)
+
+    @property
+    def _the_keeper(self) -> Keeper:
+        if self._keeper is None:
+            raise RuntimeError("a session that settles needs somebody who keeps its trades")
+        return self._keeper
+
+    def _kept(self, keep: Keep, error: str) -> None:
+        self._perform(self.session.kept(keep, error, self.now_ms()))
+
+    def _fetched(self, fetch: Fetch, entry: Entry | None) -> None:
+        self._perform(self.session.fetched(fetch, entry, self.now_ms()))
 
     def _set_timer(self) -> None:
         """Wake up at the session's next deadline; a timer that fires too early is kept, it costs one empty tick."""

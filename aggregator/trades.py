@@ -1,13 +1,15 @@
 """The trades of one battery: from the Accept we confirm to the Terminate that ends them (ETP section 7).
 
-                   ACKED     REJECTED   TERMINATED   CUT       EXPIRED
-    CONFIRMING     RUNNING   ENDED      ENDED        ADRIFT    ENDED
-    RUNNING        RUNNING   RUNNING    ENDED        ADRIFT    ENDED
-    ADRIFT         ADRIFT    ADRIFT     ENDED        ADRIFT    ENDED
+                   ACKED     REJECTED   TERMINATED   CUT       EXPIRED   KEPT         LOST
+    KEEPING        KEEPING   ENDED      ENDED        KEEPING   ENDED     CONFIRMING   ENDED
+    CONFIRMING     RUNNING   ENDED      ENDED        ADRIFT    ENDED     CONFIRMING   CONFIRMING
+    RUNNING        RUNNING   RUNNING    ENDED        ADRIFT    ENDED     RUNNING      RUNNING
+    ADRIFT         ADRIFT    ADRIFT     ENDED        ADRIFT    ENDED     ADRIFT       ADRIFT
 
-CUT is the loss of the only connection on which an unsigned peer can be heard; a signed peer's trade is not cut: its
-Confirm goes out again on the next connection. An adrift trade may still be delivered, so need and budget stay
-committed until it must be over.
+A settled trade begins as KEEPING: its contract is on its way to disk, and its Confirm waits for that. CUT is the loss
+of the only connection on which an unsigned peer can be heard; a signed peer's trade is not cut: its Confirm goes out
+again on the next connection. An adrift trade may still be delivered, so need and budget stay committed until it must be
+over.
 """
 
 from __future__ import annotations
@@ -18,6 +20,9 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from aggregator.entries import Key
+    from etp.extensions import Contract
 
 RESEND_MS: Final = 250
 RESEND_MAX_MS: Final = 5_000
@@ -30,6 +35,7 @@ _GRACE_MS: Final = 90_000
 class Stage(Enum):
     """How far a trade is."""
 
+    KEEPING = "keeping"
     CONFIRMING = "confirming"
     RUNNING = "running"
     ADRIFT = "adrift"
@@ -44,9 +50,18 @@ class Move(Enum):
     TERMINATED = "Terminate"
     CUT = "connection of an unsigned trade lost"
     EXPIRED = "no word until it must be over"
+    KEPT = "its contract is on disk"
+    LOST = "its contract cannot be put on disk"
 
 
 MOVES: Final[dict[tuple[Stage, Move], Stage]] = {
+    (Stage.KEEPING, Move.ACKED): Stage.KEEPING,
+    (Stage.KEEPING, Move.REJECTED): Stage.ENDED,
+    (Stage.KEEPING, Move.TERMINATED): Stage.ENDED,
+    (Stage.KEEPING, Move.CUT): Stage.KEEPING,
+    (Stage.KEEPING, Move.EXPIRED): Stage.ENDED,
+    (Stage.KEEPING, Move.KEPT): Stage.CONFIRMING,
+    (Stage.KEEPING, Move.LOST): Stage.ENDED,
     (Stage.CONFIRMING, Move.ACKED): Stage.RUNNING,
     (Stage.CONFIRMING, Move.REJECTED): Stage.ENDED,
     (Stage.CONFIRMING, Move.TERMINATED): Stage.ENDED,
@@ -62,6 +77,11 @@ MOVES: Final[dict[tuple[Stage, Move], Stage]] = {
     (Stage.ADRIFT, Move.TERMINATED): Stage.ENDED,
     (Stage.ADRIFT, Move.CUT): Stage.ADRIFT,
     (Stage.ADRIFT, Move.EXPIRED): Stage.ENDED,
+    **{
+        (stage, move): stage
+        for stage in (Stage.CONFIRMING, Stage.RUNNING, Stage.ADRIFT)
+        for move in (Move.KEPT, Move.LOST)
+    },
 }
 
 
@@ -76,6 +96,12 @@ class Trade:
     signed: bool
     agreed_ms: int
     expires_ms: int
+    key: Key | None = None
+    """The name of a settled trade in the journal."""
+    contract: Contract | None = None
+    """What the Confirm of a settled trade carries, under our signature."""
+    cause_ms: int | None = None
+    """When the Accept could first have been read, until its Confirm has left."""
     stage: Stage = Stage.CONFIRMING
     delivered_wh: int = 0
     resend_gap_ms: int = 2 * RESEND_MS
@@ -162,7 +188,7 @@ class TradeTable:
         for trade in due:
             trade.resend_at_ms = now_ms + trade.resend_gap_ms
             trade.resend_gap_ms = min(RESEND_MAX_MS, 2 * trade.resend_gap_ms)
-        return due
+        return [trade for trade in due if trade.stage is Stage.CONFIRMING]
 
     def expired(self, now_ms: int) -> list[Trade]:
         """Return the trades of which no word came until they must be over."""
@@ -177,4 +203,4 @@ class TradeTable:
     def _resending(self) -> list[Trade]:
         if not self._link_up:
             return []
-        return [trade for trade in self._trades.values() if trade.stage is Stage.CONFIRMING]
+        return [trade for trade in self._trades.values() if trade.stage in (Stage.KEEPING, Stage.CONFIRMING)]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from aggregator.buyer import Buyer, Ids
-from aggregator.effects import Effect, HangUp, Note, Send
+from aggregator.effects import Effect, Fetch, HangUp, Keep, Note, Send
 from aggregator.forecast import Forecast
 from aggregator.purse import Purse
 from aggregator.reputation import Reputation
@@ -17,6 +17,9 @@ from aggregator.value import ValueModel
 from etp.connection import Received
 from etp.extensions import NO_EXTENSIONS, Extensions
 from etp.messages import FIRST_BATTERY_ID, Body, MessageType
+
+if TYPE_CHECKING:
+    from aggregator.settling import Settling
 
 KEY: Final = bytes(range(32))
 BATTERY: Final = 77
@@ -39,12 +42,24 @@ def make_buyer(*, strategy: str = "truthful", need_wh: int | None = None, **opti
 class SessionBench:
     """A session with its clock and everything it has done."""
 
-    def __init__(self, *, signed: bool = False, buyer: Buyer | None = None, ids: Ids | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        signed: bool = False,
+        buyer: Buyer | None = None,
+        ids: Ids | None = None,
+        settling: Settling | None = None,
+    ) -> None:
         self.buyer = buyer or make_buyer()
         self.now_ms = 1_000
         self.signer: bytes | None = KEY if signed else None
         self.session = Session(
-            battery="127.0.0.1:4084", device_id=5, buyer=self.buyer, ids=ids or Ids(0), signed=signed
+            battery="127.0.0.1:4084",
+            device_id=5,
+            buyer=self.buyer,
+            ids=ids or Ids(0),
+            signed=signed,
+            settling=settling,
         )
         self.sent: list[Send] = []
         self.notes: list[Note] = []
@@ -54,6 +69,11 @@ class SessionBench:
     def do(self, effects: list[Effect]) -> SessionBench:
         """Sort effects into what was sent, told and hung up."""
         self.sent, self.notes, self.hang_ups = [], [], []
+        self.perform(effects)
+        return self
+
+    def perform(self, effects: list[Effect]) -> None:
+        """Sort effects into what was sent, told and hung up; nothing settles here, so nothing has to be kept."""
         for effect in effects:
             match effect:
                 case Send():
@@ -62,7 +82,8 @@ class SessionBench:
                     self.notes.append(effect)
                 case HangUp():
                     self.hang_ups.append(effect.reason)
-        return self
+                case Keep() | Fetch():
+                    raise AssertionError("nothing is kept without settlement")
 
     def open(self) -> SessionBench:
         """Open the connection."""
@@ -130,11 +151,16 @@ class SessionBench:
         """Return what was told, in order."""
         return [note.event for note in self.notes]
 
-    def bidding(self, beat_e4: int = RESERVE) -> Body:
-        """Open, ask, be answered: return the first bid."""
+    def greet(self) -> SessionBench:
+        """Open a connection, and let the battery register."""
         self.open()
         if self.session.stage is Stage.GREETING:
             self.hear(Body.register(FIRST_BATTERY_ID, BATTERY))
+        return self
+
+    def bidding(self, beat_e4: int = RESERVE) -> Body:
+        """Open, ask, be answered: return the first bid."""
+        self.greet()
         return self.hear(self.answer(beat_e4)).only(MessageType.BID)
 
     def agreed(self) -> Body:
