@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from agent import records
 from agent.awards import Happening, OpenAward, Phase
 from agent.journal_errors import JournalError
+from agent.paper import Paper, with_paper
 from agent.records import Deal, Kind
 from etp.messages import Body, MessageType, ReasonCode
 from etp.timing import LIMIT_MS
@@ -26,6 +27,7 @@ from etp.timing import LIMIT_MS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from agent.cashier import NotSignedError
     from agent.journal import Journal
     from etp.auction import Award
     from etp.connection import Received
@@ -102,8 +104,17 @@ class AwardBook:
         unbound = (award for award in self._open.values() if award.phase is not Phase.CONFIRMING)
         return sum(award.deal.energy_wh for award in unbound)
 
-    def add(self, award: Award, *, link: Link, buyer: str, signer: bytes | None, asked_at_ms: int) -> None:
-        """Put an award on disk; its Accept follows when it is there."""
+    def add(
+        self,
+        award: Award,
+        *,
+        link: Link,
+        buyer: str,
+        signer: bytes | None,
+        asked_at_ms: int,
+        paper: Paper | NotSignedError | None = None,
+    ) -> None:
+        """Put an award on disk; its Accept follows when it is there. One whose contract was not signed ends here."""
         deal = Deal(
             peer=award.peer,
             bid_id=award.bid_id,
@@ -122,6 +133,12 @@ class AwardBook:
         opened = OpenAward(deal=deal, link=link, decided_at_ms=self._now_ms())
         self._open[opened.key] = opened
         self._none_open.clear()
+        if isinstance(paper, Paper):
+            opened.paper = paper
+            opened.deal = deal = with_paper(deal, paper)
+        elif paper is not None:
+            self._end(opened, Happening.WITHDRAWN, paper.code, reason=paper.reason)
+            return
         try:
             opened.seq, written = self._journal.append(self._battery, Kind.AWARD, records.award(deal))
         except JournalError:
@@ -166,7 +183,7 @@ class AwardBook:
         )
         self._end_at(opened, LIMIT_MS[MessageType.BID_ACCEPT] + 1)
         for link in opened.offered:
-            link.send(accept, cause_ms=won.asked_at_ms)
+            link.send(accept, cause_ms=won.asked_at_ms, contract=None if opened.paper is None else opened.paper.wire)
 
     def accept_sent(self, peer: str, bid_id: int, at_ms: int) -> None:
         """The Accept was handed to the kernel, the first if there are several: the buyer's time to confirm runs."""
@@ -189,10 +206,17 @@ class AwardBook:
         if opened is not None and not opened.is_sent:
             self._end(opened, Happening.TOO_LATE, ReasonCode.TOO_LATE)
 
+    def objection(self, received: Received) -> str:
+        """Return why a Confirm does not sign the contract that it answers, "" when it does or there is none."""
+        opened = self._open.get((received.peer, received.body.message_id))
+        if opened is None or opened.paper is None or opened.phase is not Phase.OFFERED:
+            return ""
+        return opened.paper.objection(received)
+
     def confirm(self, link: Link, received: Received) -> int | None:
         """Take a Confirm; return the code to refuse it with, or None when it needs no refusal.
 
-        9 = price or quantity differ (the award stays open), 10 = no such award, or it lapsed.
+        9 = price or quantity differ (the award stays open), 10 = no such award, or it lapsed. `objection` comes first.
         """
         body = received.body
         if (received.peer, body.message_id) in self._undecided:
@@ -206,6 +230,9 @@ class AwardBook:
         if not opened.advance(Happening.CONFIRM):
             return None
         opened.link = link
+        signed = received.extensions.contract
+        if opened.paper is not None and signed is not None:
+            opened.deal = replace(opened.deal, buyer_signature=signed.signature.hex())
         # A Confirm counts from when the loop could first have read it, which may seem to be before its Accept had left.
         opened.confirmed_at_ms = max(received.cause_ms, opened.deal.awarded_at_ms)
         record = records.confirmed(opened.deal, award_seq=opened.seq, confirmed_at_ms=opened.confirmed_at_ms)
@@ -262,7 +289,9 @@ class AwardBook:
         for opened in list(self._open.values()):
             self._end(opened, Happening.WITHDRAWN, code)
 
-    def _end(self, opened: OpenAward, happening: Happening, code: int, *, blame: bool = False) -> bool:
+    def _end(
+        self, opened: OpenAward, happening: Happening, code: int, *, blame: bool = False, reason: str = ""
+    ) -> bool:
         """Void an award if the table allows it, then tell its buyer; False when it is past that."""
         withdrawn = happening is Happening.WITHDRAWN and opened.is_sent
         if opened.phase is Phase.JOURNALING and happening is Happening.TOO_LATE:
@@ -283,6 +312,7 @@ class AwardBook:
             shield_e4=shield_e4,
             shield_until_wall_ms=shield_until_wall_ms,
             untold=untold,
+            reason=reason,
         )
         # A journal that has failed needs no void record: its replay voids every award that was not confirmed.
         with contextlib.suppress(JournalError):
@@ -294,7 +324,8 @@ class AwardBook:
             else:
                 beat_e4 = self._listener.price_to_beat(link, won.energy_wh)
                 cause_ms = None if opened.is_sent else won.asked_at_ms
-                link.send(Body.bid_reject(won.bid_id, self._device_id, code=code, beat_e4=beat_e4), cause_ms=cause_ms)
+                refused = Body.bid_reject(won.bid_id, self._device_id, code=code, beat_e4=beat_e4)
+                link.send(refused, cause_ms=cause_ms, reason=reason)
         if untold:
             self._listener.tell_later(won.peer, ended)
         return True

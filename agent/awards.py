@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     import asyncio
 
+    from agent.paper import Paper
     from agent.records import Deal
     from etp.io.link import Link
 
@@ -71,6 +72,8 @@ class OpenAward:
     deal: Deal
     link: Link
     """Where it was bid for, and from the Confirm on where that came."""
+    paper: Paper | None = None
+    """The contract, where the trade is to be paid on a ledger."""
     offered: tuple[Link, ...] = ()
     """Where the Accept went."""
     decided_at_ms: int = 0

@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from agent.books_cheques import Cheques, forget_old, take_cashed, take_confirmed, take_final, take_receipt
 from agent.books_codec import books_from_body
 from agent.books_types import (
     BUYERS_MAX,
@@ -83,6 +84,7 @@ class BooksFold:
             if record.kind == Kind.CHECKPOINT:
                 self.unreadable_checkpoint = record.seq
         draft.forget_ends(record.at_ms)
+        forget_old(draft.cheques, record.at_ms)
 
     def books(self) -> dict[str, Books]:
         """Return the books so far."""
@@ -97,6 +99,7 @@ class _Draft:
     awards: dict[TradeKey, BookedAward] = field(default_factory=dict)
     trades: dict[TradeKey, BookedTrade] = field(default_factory=dict)
     ends: dict[TradeKey, BookedEnd] = field(default_factory=dict)
+    cheques: Cheques = field(default_factory=dict)
     take_over: BookedTakeOver | None = None
     standings: dict[str, BookedStanding] = field(default_factory=dict)
     last_lot_id: int = 0
@@ -194,6 +197,7 @@ def _confirmed(draft: _Draft, record: Record) -> None:
     draft.awards.pop(key, None)
     draft.ends.pop(key, None)
     draft.sales = draft.sales.with_sale(record.at_ms, deal.price_e4)
+    take_confirmed(draft.cheques, deal)
 
 
 def _void(draft: _Draft, record: Record) -> None:
@@ -244,6 +248,7 @@ def _delivery_started(draft: _Draft, record: Record) -> None:
         trade,
         started_wall_ms=record.at_ms if trade.started_wall_ms is None else trade.started_wall_ms,
         first_setpoint_at_ms=int(record.body.get("first_setpoint_at_ms", 0)) if first_at_ms is None else first_at_ms,
+        begun_wall_ms=record.at_ms if trade.begun_wall_ms is None else trade.begun_wall_ms,
         counter_wh=trade.counter_wh if counter_wh is None else int(counter_wh),
         counter_wall_ms=trade.counter_wall_ms if counter_wh is None else record.at_ms,
     )
@@ -275,8 +280,26 @@ def _delivery_ended(draft: _Draft, record: Record) -> None:
     trade = _trade(draft, record)
     if trade is not None:
         del draft.trades[trade.deal.key]
+        take_final(draft.cheques, record)
         delivered_wh = int(record.body.get("delivered_wh", trade.delivered_wh))
         draft.end(trade.deal, record, code=int(record.body.get("code", 0)), delivered_wh=delivered_wh)
+
+
+def _evidence(draft: _Draft, record: Record) -> None:
+    trade = draft.trades.get(_key(record))
+    if trade is not None:
+        body = record.body
+        draft.trades[trade.deal.key] = replace(
+            trade, chain=str(body["chain"]), shared=tuple(str(name) for name in body["shared"])
+        )
+
+
+def _receipt(draft: _Draft, record: Record) -> None:
+    take_receipt(draft.cheques, record)
+
+
+def _cashed(draft: _Draft, record: Record) -> None:
+    take_cashed(draft.cheques, record)
 
 
 def _reputation(draft: _Draft, record: Record) -> None:
@@ -329,6 +352,9 @@ _HANDLERS: Final[dict[str, Callable[[_Draft, Record], None]]] = {
     Kind.DELIVERY_STARTED: _delivery_started,
     Kind.DELIVERY_PROGRESS: _delivery_progress,
     Kind.DELIVERY_ENDED: _delivery_ended,
+    Kind.EVIDENCE: _evidence,
+    Kind.RECEIPT: _receipt,
+    Kind.CASHED: _cashed,
     Kind.REPUTATION: _reputation,
     Kind.ALARM: _alarm,
     Kind.OWNER: _owner,

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from agent.books_cheques import BookedCheque
 from agent.books_types import (
     BookedAlarm,
     BookedAward,
@@ -58,6 +59,7 @@ def _to_json(books: Books) -> RecordBody:
         "battery": books.battery,
         "awards": [asdict(award) for award in books.awards.values()],
         "trades": [asdict(trade) for trade in books.trades.values()],
+        "cheques": [cheque.to_json() for cheque in books.cheques.values()],
         "ends": [[*key, *end] for key, end in books.ends.items()],
         "take_over": books.take_over and asdict(books.take_over),
         "standings": [[buyer, *_figures(standing)] for buyer, standing in books.standings.items()],
@@ -85,12 +87,17 @@ def _figures(standing: BookedStanding) -> tuple[int, int, int, int, int]:
 
 def _from_json(body: Mapping[str, Any]) -> Books:
     awards = [BookedAward(**{**each, "deal": Deal.from_body(each["deal"])}) for each in body["awards"]]
-    trades = [BookedTrade(**{**each, "deal": Deal.from_body(each["deal"])}) for each in body["trades"]]
+    trades = [
+        BookedTrade(**{**each, "deal": Deal.from_body(each["deal"]), "shared": tuple(each.get("shared", ()))})
+        for each in body["trades"]
+    ]
+    cheques = [BookedCheque.from_json(each) for each in body.get("cheques", ())]
     return Books(
         battery=body["battery"],
         awards={award.deal.key: award for award in awards},
         trades={trade.deal.key: trade for trade in trades},
         ends={(peer, bid_id): BookedEnd(*rest) for peer, bid_id, *rest in body.get("ends", ())},
+        cheques={cheque.deal.trade_id: cheque for cheque in cheques},
         take_over=_take_over(body["take_over"]),
         standings={buyer: _standing(rest) for buyer, *rest in body["standings"]},
         last_lot_id=body["last_lot_id"],

@@ -12,6 +12,7 @@ from etp.messages import ReasonCode
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from agent.books_cheques import BookedCheque
     from agent.pricing import Markup
     from agent.records import Deal, RecordBody, TradeKey
 
@@ -39,7 +40,8 @@ class BookedTrade:
     setpoint was on the wire, and when it got all it has before the battery was let go. `counter_wh` is the discharge
     counter at the last record that named one, so that energy which left while nobody metered can be told;
     `counter_wall_ms` is that record's time. `confirmed_at_ms` and `first_setpoint_at_ms` are monotonic times of the
-    process that wrote them, None = not on record; the latter is of the very first setpoint, whichever start sent it.
+    process that wrote them, None = not on record; the latter is of the very first setpoint, whichever start sent it,
+    and `begun_wall_ms` the time of day when that was put on record.
     """
 
     seq: int
@@ -49,9 +51,13 @@ class BookedTrade:
     confirmed_at_ms: int | None = None
     started_wall_ms: int | None = None
     first_setpoint_at_ms: int | None = None
+    begun_wall_ms: int | None = None
     delivered_wh: int = 0
     counter_wh: int | None = None
     counter_wall_ms: int | None = None
+    chain: str = ""
+    shared: tuple[str, ...] = ()
+    """What is on record of its evidence: the hash so far in hex, and the trades that shared its counter."""
 
     @property
     def remaining_wh(self) -> int:
@@ -112,6 +118,7 @@ class Books:
 
     `ends` holds what signed buyers may not have heard, the oldest first: ends of trades, and awards that were voided
     when nobody could be told. At most `ENDS_MAX`, none `END_KEPT_MS` older than the battery's last record.
+    `cheques` holds the trades that are to be paid on a ledger and are not yet, by trade id in hex.
     `markup` is what past lots say about the mark-up, None where none was ever learned; `sales` what own sales fetched.
     `outlived`: the last process went on after its journal had failed, so the newest of what it did is not in here.
     """
@@ -120,6 +127,7 @@ class Books:
     awards: Mapping[TradeKey, BookedAward] = field(default_factory=dict)
     trades: Mapping[TradeKey, BookedTrade] = field(default_factory=dict)
     ends: Mapping[TradeKey, BookedEnd] = field(default_factory=dict)
+    cheques: Mapping[str, BookedCheque] = field(default_factory=dict)
     take_over: BookedTakeOver | None = None
     standings: Mapping[str, BookedStanding] = field(default_factory=dict)
     last_lot_id: int = 0

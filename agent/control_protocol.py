@@ -33,6 +33,10 @@ EVENTS: Final = (
     "delivery_ended",
     "lot_closed",
     "reserve_priced",
+    "receipt_signed",
+    "receipt_disputed",
+    "trade_moved",
+    "cheque_cashed",
     "alarm",
     "metrics",
 )
@@ -90,6 +94,8 @@ class BatterySnapshot(TypedDict):
     peers: int
     lot: LotSnapshot | None
     deliveries: list[DeliverySnapshot]
+    settlement: dict[str, Any] | None
+    """How its trades are paid (docs/settling.md); null without `[settlement]`."""
 
 
 class PriceSnapshot(TypedDict):

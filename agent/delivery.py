@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
     from agent.books_types import Books
     from agent.delivery_ports import DeliveryListener, DeliveryRules, JournalPort
-    from agent.trades import ActiveDelivery, Trade
+    from agent.records import RecordBody
+    from agent.trades import ActiveDelivery, Delivered, Trade
     from drivers.device import Battery, BatteryState
 
 PATIENCE_MS: Final = 10_000
@@ -59,16 +60,18 @@ class Delivery:
         wall_ms: Callable[[], int],
         beat: Callable[[], None] | None = None,
         tick_ms: int = TICK_MS,
+        papers: Callable[[Delivered], RecordBody] = lambda _: {},
     ) -> None:
+        """`papers` says what belongs into the record of an end besides the delivery's own words."""
         self._battery = battery
         self._rules = rules
         self._wall_ms = wall_ms
         self._beat = beat
         self._tick_ms = tick_ms
-        log = DeliveryLog(journal, name)
+        log = DeliveryLog(journal, name, papers)
         self._hands = Hands(battery, log, _now_ms)
         self._alarms = Alarms(log, listener)
-        self._runs = Runs(log, listener, time_lapse=rules.time_lapse)
+        self._runs = Runs(log, listener, time_lapse=rules.time_lapse, wall_ms=wall_ms)
         self._gauge = Gauge()
         self._patient_until_ms = 0
         self._stopped: Obstacle | None = None

@@ -20,12 +20,17 @@ if TYPE_CHECKING:
     from agent.records import RecordBody
     from agent.trades import Delivered, Trade
     from drivers.device import TakeOver
+    from settlement.evidence import Portion
 
 
 class DeliveryLog:
     """The records of one battery's deliveries."""
 
-    def __init__(self, journal: JournalPort, battery: str) -> None:
+    def __init__(
+        self, journal: JournalPort, battery: str, papers: Callable[[Delivered], RecordBody] = lambda _: {}
+    ) -> None:
+        """`papers` says what more belongs into the record of an end: a final receipt, where the trade is paid."""
+        self._papers = papers
         self._journal = journal
         self._battery = battery
         self.failed: JournalError | None = None
@@ -67,7 +72,20 @@ class DeliveryLog:
             metered_by="power" if delivered.derived else "counter",
             ended_at_ms=delivered.ended_at_ms,
         )
-        self._append(Kind.DELIVERY_ENDED, {**body, "evidence": delivered.evidence.hex()}, then)
+        papers = self._papers(delivered)
+        self._append(Kind.DELIVERY_ENDED, {**body, "evidence": delivered.evidence.hex(), **papers}, then)
+
+    def evidence(self, trade: Trade, portion: Portion) -> None:
+        """Samples that a trade's energy was metered by."""
+        body = records.evidence(
+            peer=trade.peer,
+            bid_id=trade.bid_id,
+            trade_id=trade.trade_id,
+            samples=portion.samples,
+            chain=portion.chain,
+            shared=portion.shared,
+        )
+        self._append(Kind.EVIDENCE, body)
 
     def alarm(self, name: str, detail: str, *, raised: bool, blocks_selling: bool) -> None:
         """An alarm was raised or cleared."""

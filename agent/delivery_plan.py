@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from agent.guardrails import Obstacle
     from agent.trades import Trade
+    from settlement.evidence import Recorder
 
 TICK_MS: Final = 250
 """How often a battery under control is looked at even when it tells nothing."""
@@ -93,6 +94,10 @@ class Run:
     started_at_ms: int | None = None
     closing: Closing | None = None
     reopened: bool = False
+    begun_wall_ms: int | None = None
+    """The time of day of the first setpoint, whichever start sent it; None before it."""
+    evidence: Recorder | None = None
+    """The metered samples behind its energy, from the first setpoint of this start on."""
 
     @property
     def phase(self) -> str:

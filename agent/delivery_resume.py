@@ -20,13 +20,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from agent import energy
 from agent.delivery_alarms import BLOCKING, GRID
 from agent.delivery_plan import TAIL_MS, Run
 from agent.metering import MJ_PER_WH, is_fine, is_plausible_step
-from agent.trades import Trade
+from agent.trades import Trade, window_ms_of
 from drivers.device import TakeOver
-from settlement.terms import window_s
+from settlement.evidence import Recorder
 
 if TYPE_CHECKING:
     from agent.books_types import BookedTakeOver, BookedTrade, Books
@@ -141,7 +140,7 @@ def away_wh(
 
 
 def _run(battery: str, booked: BookedTrade, *, now_ms: int, wall_ms: int, time_lapse: int) -> Run:
-    window_ms = _window_ms(booked, time_lapse)
+    window_ms = window_ms_of(booked.deal, time_lapse)
     # A wall clock that was set back must not stretch a window, one that was set forward may end it.
     elapsed_ms = max(0, wall_ms - booked.confirmed_wall_ms)
     datable = _is_datable(booked, now_ms=now_ms, wall_ms=wall_ms)
@@ -159,6 +158,8 @@ def _run(battery: str, booked: BookedTrade, *, now_ms: int, wall_ms: int, time_l
         before_wh=booked.delivered_wh,
         begun_before=bool(booked.first_setpoint_at_ms or booked.started_wall_ms or booked.delivered_wh),
         begun_at_ms=(booked.first_setpoint_at_ms or None) if datable else None,
+        begun_wall_ms=booked.begun_wall_ms,
+        evidence=Recorder(trade.evidence_name, chain=bytes.fromhex(booked.chain), shared=booked.shared),
     )
 
 
@@ -170,11 +171,6 @@ def _is_datable(booked: BookedTrade, *, now_ms: int, wall_ms: int) -> bool:
     return age_ms >= 0 and abs(age_ms - (wall_ms - booked.confirmed_wall_ms)) < CLOCKS_AGREE_MS
 
 
-def _window_ms(booked: BookedTrade, time_lapse: int) -> int:
-    deal = booked.deal
-    return energy.window_ms(deal.window_s or window_s(deal.energy_wh, deal.power_w), time_lapse)
-
-
 def _away(booked: BookedTrade, *, outlived: bool, time_lapse: int) -> Away | None:
     if booked.started_wall_ms is None or booked.counter_wh is None:
         return None
@@ -184,7 +180,7 @@ def _away(booked: BookedTrade, *, outlived: bool, time_lapse: int) -> Away | Non
         since_wall_ms=booked.started_wall_ms,
         energy_wh=booked.deal.energy_wh,
         power_w=booked.deal.power_w,
-        until_wall_ms=booked.confirmed_wall_ms + _window_ms(booked, time_lapse) if outlived else None,
+        until_wall_ms=booked.confirmed_wall_ms + window_ms_of(booked.deal, time_lapse) if outlived else None,
     )
 
 

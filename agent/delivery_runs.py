@@ -5,9 +5,8 @@ No driver and no decision lives here; `delivery` moves the runs as `delivery_pla
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agent.delivery_plan import Run, final_code
 from agent.delivery_resume import PROGRESS_MS, away_wh
@@ -15,6 +14,7 @@ from agent.delivery_view import measured
 from agent.metering import Meter, Metered
 from agent.trades import ActiveDelivery, Delivered
 from etp.messages import ReasonCode
+from settlement.evidence import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -29,13 +29,20 @@ if TYPE_CHECKING:
     from drivers.device import BatteryInfo, BatteryState
 
 
+PORTION_SAMPLES: Final = 240
+"""Samples that go on record at once: four minutes of them, in a record of 13 KB."""
+
+
 class Runs:
     """The table of runs, oldest first, and the meter they share."""
 
-    def __init__(self, log: DeliveryLog, listener: DeliveryListener, *, time_lapse: int) -> None:
+    def __init__(
+        self, log: DeliveryLog, listener: DeliveryListener, *, time_lapse: int, wall_ms: Callable[[], int]
+    ) -> None:
         self._log = log
         self._listener = listener
         self._lapse = time_lapse
+        self._wall_ms = wall_ms
         self._runs: list[Run] = []
         self._away: dict[TradeKey, Away] = {}
         self._told_wh: dict[TradeKey, int] = {}
@@ -89,6 +96,8 @@ class Runs:
                 delivered_wh=self._delivered_wh(run),
                 started_at_ms=run.started_at_ms,
                 ends_by_ms=run.ends_by_ms,
+                begun_wall_ms=run.begun_wall_ms,
+                evidence=_evidence(run).digest,
             )
             for run in self._runs
         )
@@ -101,7 +110,8 @@ class Runs:
         """Take a trade on; its window runs from now. False: one of that name is here already, and stays."""
         if any(run.trade.key == trade.key for run in self._runs):
             return False
-        self._runs.append(Run(trade=trade, ends_by_ms=now_ms + trade.window_ms))
+        evidence = Recorder(trade.evidence_name)
+        self._runs.append(Run(trade=trade, ends_by_ms=now_ms + trade.window_ms, evidence=evidence))
         return True
 
     def dismiss(self, key: TradeKey, why: Obstacle, now_ms: int) -> None:
@@ -145,7 +155,8 @@ class Runs:
             if run.trade.key not in keys:
                 self._runs[index] = self._cut(run, now_ms)
             elif run.started_at_ms is None:
-                self._runs[index] = replace(run, started_at_ms=first_frame_at_ms)
+                begun_wall_ms = run.begun_wall_ms or self._wall_ms() - (now_ms - first_frame_at_ms)
+                self._runs[index] = replace(run, started_at_ms=first_frame_at_ms, begun_wall_ms=begun_wall_ms)
                 self._meter_from(run, first_frame_at_ms)
                 begun.append(run.trade)
         for trade in begun:  # the table is right before anybody hears of it
@@ -212,6 +223,10 @@ class Runs:
                 self._told_wh[run.trade.key] = delivered_wh
                 self._log.progress(run.trade, delivered_wh=delivered_wh, counter_wh=self._counter_wh())
                 self._listener.delivery_progress(run.trade, delivered_wh)
+            if _evidence(run).fresh_samples >= PORTION_SAMPLES:
+                portion = _evidence(run).take()
+                if run.trade.trade_id:
+                    self._log.evidence(run.trade, portion)
 
     def _meter_from(self, run: Run, first_frame_at_ms: int) -> None:
         trade = run.trade
@@ -222,6 +237,7 @@ class Runs:
                 agreed_wh=trade.energy_wh,
                 now_ms=first_frame_at_ms,
                 before_wh=run.before_wh,
+                evidence=run.evidence,
             )
 
     def _cut(self, run: Run, now_ms: int) -> Run:
@@ -238,7 +254,7 @@ class Runs:
     def _end(self, run: Run, now_ms: int) -> None:
         code, reason = final_code(run, self._measured(run, flow_w=0, now_ms=now_ms))
         unread = run.trade.key in self._away
-        metered = Metered(run.before_wh, derived=unread, evidence=hashlib.sha256().digest())
+        metered = Metered(run.before_wh, derived=unread, evidence=_evidence(run).digest)
         if self._meter is not None and run.started_at_ms is not None:
             metered = self._meter.close(run.trade.key)
         delivered = Delivered(
@@ -250,7 +266,11 @@ class Runs:
             evidence=metered.evidence,
             started_at_ms=run.first_setpoint_at_ms,
             ended_at_ms=now_ms,
+            begun_wall_ms=run.begun_wall_ms,
+            ended_wall_ms=self._wall_ms(),
         )
+        if run.trade.trade_id:
+            self._log.evidence(run.trade, _evidence(run).take())
         self._away.pop(run.trade.key, None)
         self._told_wh.pop(run.trade.key, None)
         self._ending += 1
@@ -273,3 +293,7 @@ class Runs:
 
     def _counter_wh(self) -> int | None:
         return self._meter.counter.value if self._meter and self._meter.counter else None
+
+
+def _evidence(run: Run) -> Recorder:
+    return run.evidence or Recorder(run.trade.evidence_name)

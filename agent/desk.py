@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agent.award_book import AwardBook
 from agent.buyers import PUSH_INTERVAL_S, Buyer, BuyerTable, PushPacer
+from agent.cashier import NotSignedError
 from agent.lots import LotKeeper
 from etp.auction import Bid, Refuse
 from etp.bids import on_the_grid
@@ -20,14 +21,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from agent.awards import OpenAward
+    from agent.cashier import Cashier
     from agent.desk_ports import DeskPorts
     from agent.offer import Offer
+    from agent.paper import Paper
     from etp.auction import Award, Lot, LotClosed, Terms, Unconfirmed
     from etp.connection import Received
+    from etp.extensions import Contract as WireContract
     from etp.io.link import Link
 
 
 _BID: Final = int(MessageType.BID)
+_UNCOVERED: Final = int(ReasonCode.COVER_TOO_SMALL)
 _BEATEN: Final = frozenset({ReasonCode.OUTBID, ReasonCode.BUSY})
 _new: Final = tuple.__new__  # of a named tuple, without a frame for its constructor
 
@@ -40,6 +45,8 @@ class _InHand(NamedTuple):
     signer: bytes | None
     cause_ms: int
     judged_ms: int
+    terms: WireContract | None
+    """What the bid says of the contract, where trades are paid."""
 
     @property
     def work_ms(self) -> int:
@@ -105,13 +112,22 @@ class Desk:
                     self._confirm(link, received)
                 case MessageType.REGISTER:
                     self._returned(link, self.buyers.heard(link, received.peer, received.body.device_id))
-                case MessageType.TERMINATE if received.extensions.receipt is None:
-                    self._ports.stop(received.peer, received.body.message_id)
+                case MessageType.TERMINATE | MessageType.BESS_STATUS:
+                    self._hear_of_delivery(received)
+
+    def _hear_of_delivery(self, received: Received) -> None:
+        """A Terminate without a receipt stops the delivery; what has one answers ours."""
+        if self._ports.take_receipt(received) or received.extensions.receipt is not None:
+            return
+        self._ports.stop(received.peer, received.body.message_id)
 
     def _returned(self, link: Link, buyer: Buyer) -> None:
-        """Tell a buyer that registers what stands, and once a connection what ended while it was away."""
+        """Tell a buyer that registers what stands, and once a connection our terms and what ended while it was away."""
         if not buyer.has_returned:
             buyer.has_returned = True
+            cashier = self._ports.cashier
+            if cashier is not None and link.signer is not None:
+                link.send(Body.register(self.next_id(), self._device_id), contract=cashier.offer)
             self._ports.returned(link)
         self._push(buyer)
 
@@ -130,12 +146,15 @@ class Desk:
         self._is_crowded = False
         now_ms, closed_code = self._now_ms(), self._closed_code
         heard, refuses, covers = self.buyers.heard, self._ports.reputation.refuses, self._ports.covers
+        cashier = self._ports.cashier
         asked: list[tuple[Link, Received]] = []
         bids: list[Bid] = []
         for frame in arrived:
             link, received = frame
             body, _, peer, _, code, _, _ = received
             buyer = heard(link, peer, body[2])
+            if cashier is not None and not code and received[3] is not None:
+                code, received = _objected(cashier, received)
             if not code:  # the first that applies of 6, and 12, 11 or 3
                 code = ReasonCode.NOT_TRUSTED if refuses(buyer.key, now_ms) else closed_code
             elif code == ReasonCode.BUSY and refuses(buyer.key, now_ms):
@@ -147,7 +166,7 @@ class Desk:
             price_e4, energy_wh = on_the_grid(body)
             buyer.need_wh, buyer.need_at_ms, buyer.has_bid = energy_wh, now_ms, True
             asked.append(frame)
-            bids.append(_new(Bid, (peer, body[1], price_e4, energy_wh, covers(received, energy_wh))))
+            bids.append(_new(Bid, (peer, body[1], price_e4, energy_wh, covers(received, price_e4, energy_wh))))
         if bids:
             self._ports.watch.bids_placed(bids)
             refusals = self.lots.refuse_all(bids, now_ms)
@@ -158,6 +177,8 @@ class Desk:
         held, self._held = self._held, None
         for link in held or ():
             link.flush()
+        if cashier is not None:
+            cashier.judged()
 
     def _are_free(self, asked: list[tuple[Link, Received]], bids: list[Bid]) -> bool:
         """Refuse with 13 the bids whose name an award or trade still has (also one of before a restart)."""
@@ -172,9 +193,13 @@ class Desk:
 
     def _take(self, asked: Sequence[tuple[Link, Received]], bids: Sequence[Bid], now_ms: int) -> None:
         """Let the auction judge bids of which some may enter: what it says of each comes back by the bid's name."""
+        settles = self._ports.cashier is not None
         for (link, received), bid in zip(asked, bids, strict=True):
             buyer = self.buyers.heard(link, received.peer, received.body.device_id)
-            self._in_hand[bid.peer, bid.bid_id] = _InHand(link, buyer.key, received.signer, received.cause_ms, now_ms)
+            terms = received.extensions.contract if settles and received.signer is not None else None
+            self._in_hand[bid.peer, bid.bid_id] = _InHand(
+                link, buyer.key, received.signer, received.cause_ms, now_ms, terms
+            )
         self._decided_since_ms = min(received.cause_ms for _, received in asked)
         self.lots.bids(bids, now_ms)
         self._decided_since_ms = None
@@ -184,7 +209,7 @@ class Desk:
         held = self._held
         frames: list[tuple[Link, bytes]] = []
         for (link, received), refusal in zip(asked, refusals, strict=True):
-            if held is None and not refusal[4]:
+            if held is None and not refusal[4] and refusal[2] != _UNCOVERED:
                 frames.append((link, link.refuse(refusal[1], refusal[2], refusal[3], now_ms, received[6])))
             else:
                 self._answer(link, refusal, now_ms, received.cause_ms)
@@ -200,6 +225,8 @@ class Desk:
         held = self._held
         if held is not None:
             held[link] = None
+        if code == _UNCOVERED and not reason and self._ports.cashier is not None:
+            reason = self._ports.cashier.why_uncovered((refusal.peer, bid_id))
         if least_wh:
             reason = f"smallest quantity {least_wh / 1_000:.1f} kWh"
         if reason:
@@ -232,7 +259,11 @@ class Desk:
     def _confirm(self, link: Link, received: Received) -> None:
         code = received.code
         if not code and not self._ports.acknowledge_again(link, received):
-            code = self.awards.confirm(link, received) or 0
+            reason = self.awards.objection(received)
+            if reason:
+                code, received = ReasonCode.MALFORMED, received._replace(reason=reason)
+            else:
+                code = self.awards.confirm(link, received) or 0
         if code:
             self._reject(link, received, code)
 
@@ -276,9 +307,24 @@ class Desk:
         self._ports.name_taken(award.peer, award.bid_id)
         self._work_ms[award.peer, award.bid_id] = in_hand.work_ms + self.lots.late_ms
         self.awards.add(
-            award, link=in_hand.link, buyer=in_hand.buyer, signer=in_hand.signer, asked_at_ms=in_hand.cause_ms
+            award,
+            link=in_hand.link,
+            buyer=in_hand.buyer,
+            signer=in_hand.signer,
+            asked_at_ms=in_hand.cause_ms,
+            paper=self._paper_for(award, in_hand),
         )
         self._ports.watch.awarded(award, peers_pushed=sum(1 for _ in self.buyers.registered()))
+
+    def _paper_for(self, award: Award, in_hand: _InHand) -> Paper | NotSignedError | None:
+        """Return the signed contract of an award, or why there is none; None where nothing is paid on a ledger."""
+        cashier = self._ports.cashier
+        if cashier is None or in_hand.terms is None or in_hand.signer is None:
+            return None
+        try:
+            return cashier.sign(award, in_hand.terms, in_hand.signer)
+        except NotSignedError as error:
+            return error
 
     def book_changed(self) -> None:
         """Push, at the pace the protocol allows."""
@@ -312,6 +358,8 @@ class Desk:
         is_confirming = self.awards.holds(award.key)  # on a disk that failed: neither yes nor no can be said
         if is_confirming or (award.deal.signer is None and not award.link.is_open):
             self._ports.watch.unanswered(1)
+        if self._ports.cashier is not None and not is_confirming:
+            self._ports.cashier.void(award.key)
         if blame:
             self._ports.blamed(award.deal.buyer)
         self.lots.voided(*award.key, blame=blame)
@@ -368,6 +416,8 @@ class Desk:
         """Return a QueryResponse for a quantity (0 = the whole lot)."""
         view = self._ports.view()
         lot_wh, lot_power_w = self.lots.open_lot()
+        if lot_wh and self._ports.cashier is not None:
+            self._ports.cashier.quoted(lot_wh, lot_power_w)
         code = self._offer.code if self._offer else ReasonCode.OFFLINE
         return Body.query_response(
             message_id,
@@ -414,3 +464,9 @@ class Desk:
         own_e4 = self.lots.own_price(peer)
         buyer.link.send(self.quotation(self.next_id(), peer, buyer.need_wh, own_e4=own_e4))
         buyer.link.flush()
+
+
+def _objected(cashier: Cashier, received: Received) -> tuple[int, Received]:
+    """Return 9 and the bid with the reason when its terms are not ours, else 0 and the bid as it is."""
+    reason = cashier.objection(received, *on_the_grid(received.body))
+    return (int(ReasonCode.MALFORMED), received._replace(reason=reason)) if reason else (0, received)

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from agent.awards import OpenAward
+    from agent.cashier import Cashier
     from agent.journal import Journal
     from agent.records import TradeKey
     from agent.reputation import ReputationBook
@@ -69,6 +70,19 @@ class DeskPorts(Protocol):
         """Who is told."""
         ...
 
+    @property
+    def cashier(self) -> Cashier | None:
+        """Who judges terms and cover, and signs; None where no trade is paid on a ledger."""
+        ...
+
+    def covers(self, received: Received, price_e4: int, energy_wh: int) -> bool:
+        """Whether the buyer's collateral carries the bid; every bid is covered where no trade is paid on a ledger."""
+        ...
+
+    def take_receipt(self, received: Received) -> bool:
+        """A buyer's BESSStatus or Terminate may answer a receipt; False when it says nothing of the kind."""
+        ...
+
     def wall_ms(self) -> int:
         """Return the time of day."""
         ...
@@ -99,10 +113,6 @@ class DeskPorts(Protocol):
 
     def lot_seed(self) -> bytes:
         """Return 32 bytes that order bids of one instant."""
-        ...
-
-    def covers(self, received: Received, energy_wh: int) -> bool:
-        """Whether the buyer's collateral carries the bid."""
         ...
 
     def view(self) -> BatteryView:

@@ -111,6 +111,8 @@ class Gateway:
         if journal.failed is not None:
             self._journal_failed(journal.failed)
         for front in self.fronts.values():
+            if front.settling is not None:
+                await front.settling.start()
             await front.doors.open(self.site.network, front.site.port, datagrams=self._around.datagrams)
             self.endpoints[front.name] = f"{self.site.network.listen}:{front.doors.port}"
         if control:
@@ -122,6 +124,9 @@ class Gateway:
             self._supervisor.start(f"{front.name}.reports", front.seller.report)
             if front.appraiser is not None:
                 self._supervisor.start(f"{front.name}.pricing", front.appraiser.run)
+            if front.settling is not None:
+                self._supervisor.start(f"{front.name}.receipts", front.settling.clerk.run)
+                self._supervisor.start(f"{front.name}.settling", front.settling.run)
             self._supervisor.start(f"{front.name}.announcer", front.doors.announce, may_end=True)
         self._supervisor.start("metrics", self._publish_metrics)
         self._supervisor.start("clock", self._watch_clock)
@@ -144,6 +149,8 @@ class Gateway:
         for front in self.fronts.values():
             if front.appraiser is not None:
                 front.appraiser.close()
+            if front.settling is not None:
+                await front.settling.close()
         if self._telemetry is not None:
             await self._telemetry.close()
         if self._journal is not None:

@@ -20,10 +20,10 @@ Inside, energy is millijoules (1 W x 1 ms), so that nothing is lost to rounding.
 
 from __future__ import annotations
 
-import hashlib
-import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
+
+from settlement.evidence import ABSENT, Recorder, Sample
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,12 +34,10 @@ if TYPE_CHECKING:
 MJ_PER_WH: Final = 3_600_000
 GAP_MAX_MS: Final = 2_000
 _COARSE_SHARE: Final = 100  # a counter step of more than 1/100 of the trade is too coarse
-_ABSENT: Final = -(1 << 63)
-_SAMPLE: Final = struct.Struct("<qqqqq")
 
 
 class Metered(NamedTuple):
-    """What a delivery received: Wh up to what was agreed, whether integrated, and the evidence chain (32 bytes)."""
+    """What a delivery received: Wh up to what was agreed, whether integrated, and the evidence (32 bytes)."""
 
     delivered_wh: int
     derived: bool
@@ -77,14 +75,13 @@ class _Account:
     granted_w: int
     agreed_wh: int
     opened_at_ms: int
-    evidence: bytes
+    evidence: Recorder
     fine_counter: bool
     has_counter: bool
     before_mj: int = 0
     counter_mj: int = 0
     integrated_mj: int = 0
     cut_at_ms: int | None = None
-    shared: set[str] = field(default_factory=set)
 
     def weight(self, from_ms: int, to_ms: int) -> int:
         """Return granted power x the time it was served within an interval."""
@@ -140,7 +137,16 @@ class Meter:
         reading = self._counter or self._power
         return reading.at_ms if reading else 0
 
-    def open(self, key: TradeKey, *, granted_w: int, agreed_wh: int, now_ms: int, before_wh: int = 0) -> None:
+    def open(
+        self,
+        key: TradeKey,
+        *,
+        granted_w: int,
+        agreed_wh: int,
+        now_ms: int,
+        before_wh: int = 0,
+        evidence: Recorder | None = None,
+    ) -> None:
         """Begin a delivery at `now_ms`; `before_wh` was delivered before a restart. Raises ValueError if it runs."""
         if key in self._accounts:
             raise ValueError(f"delivery {key} is metered already")
@@ -150,7 +156,7 @@ class Meter:
             granted_w=granted_w,
             agreed_wh=agreed_wh,
             opened_at_ms=now_ms,
-            evidence=hashlib.sha256(repr(key).encode()).digest(),
+            evidence=evidence or Recorder(name_of(key)),
             fine_counter=is_fine(self._step_wh, agreed_wh),
             has_counter=self._step_wh > 0 and self._counter is not None,
             before_mj=before_wh * MJ_PER_WH,
@@ -173,8 +179,8 @@ class Meter:
     def close(self, key: TradeKey) -> Metered:
         """End a delivery and return what it received. Raises KeyError for one that is not metered."""
         account = self._accounts.pop(key)
-        shared = hashlib.sha256(account.evidence + "\n".join(sorted(account.shared)).encode())
-        return Metered(self._clamped_wh(account), not (account.fine_counter and account.has_counter), shared.digest())
+        derived = not (account.fine_counter and account.has_counter)
+        return Metered(self._clamped_wh(account), derived, account.evidence.digest)
 
     def delivered_wh(self, key: TradeKey) -> int:
         """Return what counts as delivered so far, at most what was agreed; 0 for a delivery that is not metered."""
@@ -243,21 +249,20 @@ class Meter:
             account.integrated_mj += account.own_mj(part_mj, last.at_ms, reading.at_ms, time_lapse=self._lapse)
 
     def _witness(self, power: Value | None, counter: Value | None) -> None:
-        names = {_name(key) for key in self._accounts}
-        for key, account in self._accounts.items():
-            sample = _SAMPLE.pack(
-                *_since(power, account.opened_at_ms), *_since(counter, account.opened_at_ms), self.baseline_w
-            )
-            account.evidence = hashlib.sha256(account.evidence + sample).digest()
-            account.shared |= names - {_name(key)}
+        names = [account.evidence.name for account in self._accounts.values()]
+        for account in self._accounts.values():
+            since_ms = account.opened_at_ms
+            sample = Sample(*_since(power, since_ms), *_since(counter, since_ms), self.baseline_w)
+            account.evidence.add(sample, names)
 
     def _clamped_wh(self, account: _Account) -> int:
         return min(account.agreed_wh, account.delivered_mj(self._step_wh) // MJ_PER_WH)
 
 
-def _name(key: TradeKey) -> str:
+def name_of(key: TradeKey) -> str:
+    """Return what evidence calls a trade that is not paid on a ledger."""
     return f"{key[0]}/{key[1]}"
 
 
 def _since(reading: Value | None, start_ms: int) -> tuple[int, int]:
-    return (reading.value, reading.at_ms - start_ms) if reading else (_ABSENT, _ABSENT)
+    return (reading.value, reading.at_ms - start_ms) if reading else (ABSENT, ABSENT)

@@ -7,8 +7,10 @@ ignores fields and kinds it does not know. `agent.books` says what a sequence of
 
 from __future__ import annotations
 
+from base64 import b64encode
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -45,6 +47,9 @@ class Kind(StrEnum):
     DELIVERY_STARTED = "delivery_started"
     DELIVERY_PROGRESS = "delivery_progress"
     DELIVERY_ENDED = "delivery_ended"
+    EVIDENCE = "evidence"
+    RECEIPT = "receipt"
+    CASHED = "cashed"
     REPUTATION = "reputation"
     EPOCH = "epoch"
     ALARM = "alarm"
@@ -53,7 +58,17 @@ class Kind(StrEnum):
 
 
 AUDIT_TRAIL: Final = frozenset(
-    {Kind.AWARD, Kind.CONFIRMED, Kind.VOID, Kind.DELIVERY_ENDED, Kind.ALARM, Kind.OWNER},
+    {
+        Kind.AWARD,
+        Kind.CONFIRMED,
+        Kind.VOID,
+        Kind.DELIVERY_ENDED,
+        Kind.EVIDENCE,
+        Kind.RECEIPT,
+        Kind.CASHED,
+        Kind.ALARM,
+        Kind.OWNER,
+    },
 )
 """What was promised, what became of it, and who intervened: kept for months at least (`agent.journal_upkeep` says how
 long). A checkpoint stands for every other kind."""
@@ -62,12 +77,16 @@ OFFERED: Final = frozenset({Kind.AWARD, Kind.VOID})
 """The part of the audit trail that costs a buyer nothing and moves no money: a confirmed trade repeats its award."""
 
 
+_PAPERS: Final = frozenset({"contract", "battery_signature", "buyer_signature"})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deal:
     """What was awarded to whom, and how it came about.
 
     `power_w` is the magnitude granted. `buyer` is the name reputation goes by, `signer` the verified key in hex or
     None. `awarded_at_ms` is 0 until the Accept was handed to the kernel, `window_s` 0 until a window was agreed.
+    `contract` and the signatures of it are hex, "" where there is none: such a trade is not paid on a ledger.
     """
 
     peer: str
@@ -85,15 +104,23 @@ class Deal:
     window_s: int = 0
     asked_at_ms: int = 0
     awarded_at_ms: int = 0
+    contract: str = ""
+    battery_signature: str = ""
+    buyer_signature: str = ""
 
     @property
     def key(self) -> TradeKey:
         """The trade's name: peer and the bid's message id (ETP section 2)."""
         return self.peer, self.bid_id
 
+    @property
+    def trade_id(self) -> str:
+        """The name of a trade that is paid on a ledger, in hex: SHA-256 of its contract; "" without one."""
+        return sha256(bytes.fromhex(self.contract)).hexdigest() if self.contract else ""
+
     def to_body(self) -> RecordBody:
         """Return the JSON object of this deal."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        return {name: value for name in self.__slots__ if (value := getattr(self, name)) or name not in _PAPERS}
 
     @classmethod
     def from_body(cls, body: Mapping[str, Any], base: Deal | None = None) -> Deal:
@@ -229,6 +256,51 @@ def delivery_ended(
         "metered_by": metered_by,
         "ended_at_ms": ended_at_ms,
     }
+
+
+def evidence(
+    *, peer: str, bid_id: int, trade_id: str, samples: bytes, chain: bytes, shared: Sequence[str]
+) -> RecordBody:
+    """Say what a trade's energy was metered by since the last such record (`settlement.evidence`).
+
+    `chain` is the hash after these samples, `shared` names the trades that had the counter in common so far.
+    """
+    return {
+        "peer": peer,
+        "bid_id": bid_id,
+        "trade_id": trade_id,
+        "samples": b64encode(samples).decode(),
+        "chain": chain.hex(),
+        "shared": list(shared),
+    }
+
+
+def receipt(
+    *,
+    trade_id: str,
+    receipt: bytes,
+    final: bool,
+    battery_signature: bytes,
+    buyer_signature: bytes,
+) -> RecordBody:
+    """Say that both parties have signed a receipt (106 bytes)."""
+    return {
+        "trade_id": trade_id,
+        "receipt": receipt.hex(),
+        "final": final,
+        "battery_signature": battery_signature.hex(),
+        "buyer_signature": buyer_signature.hex(),
+    }
+
+
+def disputed(*, trade_id: str, delivered_wh: int) -> RecordBody:
+    """Say that a buyer does not sign the final receipt, and what it says it got."""
+    return {"trade_id": trade_id, "disputed_wh": delivered_wh}
+
+
+def cashed(*, trade_id: str, stage: str, payout: int | None, fee: int | None, signature: str | None) -> RecordBody:
+    """Say that the ledger has paid a trade (base units), or that it never will, and by which transaction."""
+    return {"trade_id": trade_id, "stage": stage, "payout": payout, "fee": fee, "signature": signature}
 
 
 def reputation(*, buyer: str, score: int, trades: int, next_penalty_ms: int, blocked_until_wall_ms: int) -> RecordBody:

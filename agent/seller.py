@@ -19,15 +19,15 @@ from agent.ends import Ends
 from agent.offer import Offer, Promises, offer_of, usable
 from agent.reputation import ReputationBook
 from agent.seller_journal import SellerJournal
-from agent.trades import Trade
+from agent.trades import Trade, window_ms_of
 from etp import auction
 from etp.messages import Body, ReasonCode
-from settlement.terms import window_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from agent.awards import OpenAward
+    from agent.cashier import Cashier
     from agent.delivery import Delivery
     from agent.delivery_ports import StopReport
     from agent.guardrails import Guardrails
@@ -36,12 +36,14 @@ if TYPE_CHECKING:
     from agent.offer import SellingLimits
     from agent.pricing import DynamicTerms, OwnerReserve
     from agent.records import TradeKey
+    from agent.settling import Settling
     from agent.trades import Delivered
     from agent.watch import BatteryWatch
     from drivers.device import Battery, BatteryState
     from etp.auction import Bid, LotClosed, Terms
     from etp.connection import Received
     from etp.discovery import Endpoint
+    from etp.extensions import Receipt as WireReceipt
     from etp.io.link import Link
 
 STATUS_EVERY_S: Final = 5.0
@@ -89,13 +91,14 @@ class Seller:
         self._rules = rules
         self._terms_of = terms_of
         self.device_id = device_id
-        self._time_lapse = time_lapse
+        self.time_lapse = time_lapse
         self._wall_ms = wall_ms
         self.appraiser: Appraiser | None = None
         self._delivery: Delivery | None = None
         self._attached_at_ms = 0
         self._stopped: dict[str, str] = {}
         self._failing = False
+        self.settling: Settling | None = None
         self._trades: dict[TradeKey, None] = {}
         self.ends = Ends()
         self._is_reconsidering = False
@@ -191,10 +194,6 @@ class Seller:
         reserve_e4 = self.terms().reserve_e4 if lot is None else lot.terms.reserve_e4
         return reserve_e4, self.desk.lots.open_lot()[0]
 
-    def covers(self, received: Received, energy_wh: int) -> bool:  # noqa: ARG002 - the seam for collateral
-        """Every bid is covered while trades are not settled on a ledger."""
-        return True
-
     def view(self) -> BatteryView:
         """Return what quotations tell of the battery."""
         state = self.state()
@@ -284,25 +283,54 @@ class Seller:
     def begin(self, award: OpenAward, confirmed_seq: int) -> None:  # noqa: ARG002 - the trade names its award
         """A trade exists: acknowledge it and deliver."""
         deal = award.deal
-        agreed_s = window_s(deal.energy_wh, deal.power_w)
         trade = Trade.of_deal(
             deal,
             battery=self.name,
             award_seq=award.seq,
             confirmed_wall_ms=self._wall_ms(),
-            window_ms=energy.window_ms(agreed_s, self._time_lapse),
+            window_ms=self._window_ms(award),
             confirmed_at_ms=award.confirmed_at_ms,
         )
         if not self.delivery.start(trade):
             self.watch.alarm("duplicate trade", f"bid {trade.bid_id} of {trade.peer} is under delivery", raised=True)
         self._trades[trade.key] = None
         self._acknowledge(award.link, trade.bid_id, 0)
-        now_ms = self.now_ms()
-        self._written.reputation(deal.buyer, self.reputation.confirmed(deal.buyer, now_ms), now_ms)
+        if self.settling is not None and deal.contract:
+            self.settling.clerk.begin(deal)  # its buyer's reputation grows when it is paid
+        else:
+            self.credit(deal.buyer)
         self.watch.confirmed(trade)
         if self.appraiser is not None:
             self.appraiser.sold(deal.price_e4)
         self.reconsider()
+
+    def _window_ms(self, award: OpenAward) -> int:
+        """Return how long a delivery may take from now: not beyond the end that a contract names."""
+        window_ms = window_ms_of(award.deal, self.time_lapse)
+        if award.paper is None:
+            return window_ms
+        return max(1, min(window_ms, award.paper.contract.ends_at_s * 1_000 - self._wall_ms()))
+
+    def credit(self, buyer: str) -> None:
+        """A buyer kept its word."""
+        now_ms = self.now_ms()
+        self._written.reputation(buyer, self.reputation.confirmed(buyer, now_ms), now_ms)
+
+    @property
+    def cashier(self) -> Cashier | None:
+        """Who judges terms and cover; None where no trade is paid on a ledger."""
+        return None if self.settling is None else self.settling.cashier
+
+    def covers(self, received: Received, price_e4: int, energy_wh: int) -> bool:
+        """Whether the buyer's Line carries a bid; every bid is covered where no trade is paid on a ledger."""
+        return self.settling is None or self.settling.cashier.covers(received, price_e4, energy_wh)
+
+    def take_receipt(self, received: Received) -> bool:
+        """A buyer's BESSStatus or Terminate may answer a receipt; False when it says nothing of the kind."""
+        return self.settling is not None and self.settling.clerk.received(received)
+
+    def _receipt_of(self, peer: str, end: Body) -> WireReceipt | None:
+        return None if self.settling is None else self.settling.clerk.final_of((peer, end.message_id))
 
     def acknowledge_again(self, link: Link, received: Received) -> bool:
         """Acknowledge the Confirm of a running trade again; False when there is no such trade."""
@@ -316,7 +344,7 @@ class Seller:
             return same
         end = self.ends.get((received.peer, received.body.message_id))
         if end is not None:
-            link.send(end)
+            link.send(end, receipt=self._receipt_of(received.peer, end))
         return end is not None
 
     def remember_trade(self, key: TradeKey) -> None:
@@ -326,7 +354,7 @@ class Seller:
     def returned(self, link: Link) -> None:
         """A buyer registered: tell it what ended and what it has not said it knows."""
         for end in self.ends.of(link.peer):
-            link.send(end)
+            link.send(end, receipt=self._receipt_of(link.peer, end))
 
     def answer_datagram(self, query: Body, _source: Endpoint) -> Body:
         """Return the answer to a Query that came as a datagram."""
@@ -353,10 +381,11 @@ class Seller:
         trade = delivered.trade
         ended = Body.terminate(trade.bid_id, self.device_id, code=delivered.code, delivered_wh=delivered.delivered_wh)
         self._trades.pop(trade.key, None)
+        receipt = None if self.settling is None else self.settling.clerk.ended(delivered)
         if trade.signer is not None:
             self.ends.remember(trade.peer, ended)
         for link in self.desk.links_of(trade.peer):
-            link.send(ended)
+            link.send(ended, receipt=receipt)
         self.on_name_free(*trade.key)
         self.watch.delivery_ended(delivered)
         self.reconsider()
@@ -401,13 +430,14 @@ class Seller:
             for active in self.delivery.active:
                 for link in self.desk.links_of(active.trade.peer):
                     self._acknowledge(link, active.trade.bid_id, active.delivered_wh)
-            self.desk.broadcast(lambda message_id: self._status(message_id, 0), registered_only=True)
+            self.desk.broadcast(lambda message_id: self.status(message_id, 0), registered_only=True)
 
     def _acknowledge(self, link: Link, bid_id: int, delivered_wh: int) -> None:
-        link.send(self._status(bid_id, delivered_wh))
+        link.send(self.status(bid_id, delivered_wh))
         link.flush()
 
-    def _status(self, message_id: int, delivered_wh: int) -> Body:
+    def status(self, message_id: int, delivered_wh: int) -> Body:
+        """Return a BESSStatus, of a trade by its bid's id."""
         view = self.view()
         power = self.state().power_w
         return Body.bess_status(

@@ -34,6 +34,7 @@ def battery_snapshot(seller: Seller, endpoint: str) -> BatterySnapshot:
         "peers": len(seller.desk.buyers),
         "lot": _lot(seller),
         "deliveries": [_delivery(active) for active in seller.delivery.active],
+        "settlement": None if seller.settling is None else seller.settling.snapshot(),
     }
 
 

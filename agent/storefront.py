@@ -13,6 +13,7 @@ from agent.offer import SellingLimits
 from agent.pricing import DynamicTerms, FixedReserve, OwnerReserve
 from agent.reputation import Standing
 from agent.seller import Seller
+from agent.settling import Settling
 from agent.site_control import CONTRADICTION, OWNER
 from agent.watch import BatteryWatch
 from etp.auction import Shield, Terms
@@ -28,12 +29,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agent.appraiser import Appraiser
-    from agent.books_types import Books
+    from agent.books_types import BookedStanding, Books
     from agent.config_values import BatterySite, Site
     from agent.events import EventHub
     from agent.journal import Journal
     from agent.metrics import Metrics
+    from agent.records import RecordBody
     from agent.surroundings import Surroundings
+    from agent.trades import Delivered
     from etp.io.crowd import Crowd
     from etp.io.pollclock import PollClock
     from etp.limits import Limits
@@ -95,7 +98,9 @@ class Storefront:
             listener=self.seller,
             wall_ms=around.wall_ms,
             beat=beat,
+            papers=self._papers,
         )
+        self.settling = self._settle(battery_site, site)
         self.appraiser = self._follow_market(battery_site)
         self.seller.attach(self.delivery)
         if not site.lab:
@@ -117,6 +122,16 @@ class Storefront:
         self.seller.on_offer_changed = self.doors.changed
         self.seller.on_name_free = self._memories.unpin
         self.seller.on_untold = lambda peer, end: self._memories.note(peer, end, self.seller.now_ms())
+
+    def _settle(self, battery_site: BatterySite, site: Site) -> Settling | None:
+        """Return what has signed trades paid, where the site says how."""
+        if site.settlement is None:
+            return None
+        made = self.seller.settling = Settling(battery_site, site.settlement, seller=self.seller, around=self._around)
+        return made
+
+    def _papers(self, delivered: Delivered) -> RecordBody:
+        return {} if self.settling is None else self.settling.clerk.papers(delivered)
 
     def _follow_market(self, site: BatterySite) -> Appraiser | None:
         """Return what prices by the market where the site says so; None where the owner has named the prices."""
@@ -145,6 +160,8 @@ class Storefront:
         """Serve signed buyers only while the time of day can be trusted; unsigned selling goes on (architecture 3)."""
         if self.appraiser is not None:
             self.appraiser.trust_clock(trusted=trusted)
+        if self.settling is not None:
+            self.settling.clerk.trust_clock(trusted=trusted)
         policy = self._policy if trusted else replace(self._policy, trusted=frozenset())
         if not trusted and self._is_clock_trusted:
             # Signed buyers are sent away with what they hold, and none of them is to blame for leaving it.
@@ -165,16 +182,7 @@ class Storefront:
         now_ms = self.seller.now_ms()
         wall_ms = self._around.wall_ms()
         for buyer, booked in books.standings.items():
-            self.seller.reputation.restore(
-                buyer,
-                Standing(
-                    score=booked.score,
-                    seen_ms=now_ms - max(0, wall_ms - booked.at_wall_ms),
-                    blocked_until_ms=now_ms + _left_ms(booked.blocked_until_wall_ms, wall_ms, booked.next_penalty_ms),
-                    next_penalty_ms=booked.next_penalty_ms,
-                    trades=booked.trades,
-                ),
-            )
+            self.seller.reputation.restore(buyer, _standing(booked, now_ms=now_ms, wall_ms=wall_ms))
         if books.shield is not None and books.shield.until_wall_ms > wall_ms:
             until_ms = now_ms + _left_ms(books.shield.until_wall_ms, wall_ms, self.seller.terms().shield_ms)
             self.seller.desk.lots.restore_shield(Shield(books.shield.price_e4, until_ms))
@@ -191,13 +199,24 @@ class Storefront:
                 self.seller.ends.remember(peer, ended)
         for key in books.trades:
             self.seller.remember_trade(key)
-        for peer, bid_id in books.trades:
-            self._memories.pin(peer, bid_id)
+            self._memories.pin(*key)
+        if self.settling is not None:
+            self.settling.clerk.restore(books.cheques.values())
         self.delivery.reconcile(books)
         if books.stopped:
             self.seller.block(OWNER, "stopped by the owner before the last start")
         if books.contradictions:
             self.seller.block(CONTRADICTION, f"the journal contradicts itself: {books.contradictions[0]}")
+
+
+def _standing(booked: BookedStanding, *, now_ms: int, wall_ms: int) -> Standing:
+    return Standing(
+        score=booked.score,
+        seen_ms=now_ms - max(0, wall_ms - booked.at_wall_ms),
+        blocked_until_ms=now_ms + _left_ms(booked.blocked_until_wall_ms, wall_ms, booked.next_penalty_ms),
+        next_penalty_ms=booked.next_penalty_ms,
+        trades=booked.trades,
+    )
 
 
 def _left_ms(until_wall_ms: int, wall_ms: int, longest_ms: int) -> int:

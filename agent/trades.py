@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from agent import energy
+from agent.metering import name_of
+from settlement.terms import window_s
+
 if TYPE_CHECKING:
     from agent.records import Deal, TradeKey
 
@@ -37,6 +41,8 @@ class Trade:
     asked_at_ms: int | None = None
     awarded_at_ms: int | None = None
     confirmed_at_ms: int | None = None
+    trade_id: str = ""
+    """Of a trade that is paid on a ledger: SHA-256 of its contract, in hex."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be delivered."""
@@ -48,6 +54,11 @@ class Trade:
     def key(self) -> TradeKey:
         """The trade's name: peer and the bid's message id (ETP section 2)."""
         return self.peer, self.bid_id
+
+    @property
+    def evidence_name(self) -> str:
+        """What the evidence of this trade, and of those that share its counter, calls it."""
+        return self.trade_id or name_of(self.key)
 
     @classmethod
     def of_deal(
@@ -81,7 +92,14 @@ class Trade:
             asked_at_ms=deal.asked_at_ms or None,
             awarded_at_ms=deal.awarded_at_ms or None,
             confirmed_at_ms=confirmed_at_ms,
+            trade_id=deal.trade_id,
         )
+
+
+def window_ms_of(deal: Deal, time_lapse: int = 1) -> int:
+    """Return how long a deal's delivery may take, in real ms: what its lot gives it, and not beyond its contract."""
+    length_ms = energy.window_ms(window_s(deal.energy_wh, deal.power_w), time_lapse)
+    return min(length_ms, deal.window_s * 1_000) if deal.window_s else length_ms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,9 +107,10 @@ class Delivered:
     """How a trade ended: reason code (0 = all of it), energy metered, and how.
 
     `derived`: power was integrated over time because the counter was too coarse or absent, or the counter could not be
-    read again after a restart. `evidence` is the SHA-256
-    chain over the metered samples, 32 bytes. `started_at_ms` is the first setpoint frame's monotonic time, be it an
-    earlier start's; None when there was none, or its time means nothing any more.
+    read again after a restart. `evidence` is the hash of the metered samples (`settlement.evidence`), 32 bytes.
+    `started_at_ms` is the first setpoint frame's monotonic
+    time, be it an earlier start's; None when there was none, or its time means nothing any more. `begun_wall_ms` and
+    `ended_wall_ms` are times of day.
     """
 
     trade: Trade
@@ -102,6 +121,8 @@ class Delivered:
     evidence: bytes
     started_at_ms: int | None
     ended_at_ms: int
+    begun_wall_ms: int | None = None
+    ended_wall_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,3 +134,6 @@ class ActiveDelivery:
     delivered_wh: int
     started_at_ms: int | None
     ends_by_ms: int
+    begun_wall_ms: int | None = None
+    evidence: bytes = b""
+    """Of what was metered so far, 32 bytes."""

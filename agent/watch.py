@@ -5,7 +5,7 @@ Nothing depends on it. Hot calls (a bid placed or refused) do no work that nobod
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from agent.logs import get_logger
 from agent.metrics import improvement
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from agent.pricing import Parts
     from agent.trades import Delivered, Trade
     from etp.auction import Award, Bid, Lot, LotClosed, Refuse
+
+
+_CHEQUE_EVENTS: Final = frozenset({"receipt_signed", "receipt_disputed", "cheque_cashed", "trade_moved"})
+"""What is told to those who listen; the rest of settlement is for the log."""
 
 
 class BatteryWatch:
@@ -178,6 +182,12 @@ class BatteryWatch:
         }
         self._log.info("delivery", **fields)
         self._tell("delivery_ended", fields)
+
+    def cheque(self, event: str, fields: dict[str, Any]) -> None:
+        """Something happened on the way of a trade to its money."""
+        self._log.info(event.replace("_", " "), **fields)
+        if event in _CHEQUE_EVENTS:
+            self._tell(event, fields)
 
     def alarm(self, name: str, reason: str, *, raised: bool, blocks_selling: bool = True) -> None:
         """An alarm was raised or cleared; told once each time."""

@@ -146,6 +146,8 @@ def check_bid(bid: WireContract, offer: WireContract, *, now_s: int, windows: Wi
     What only the whole contract shows (parties, amounts) is for `MarketTerms.contract`.
     """
     _require_same(bid, offer, but=_FILLED_IN_BY_BID)
+    if bid.buyer_wallet in (ZERO_KEY, offer.battery_wallet, offer.resolver):
+        raise TermsError("buyer_wallet", "nobody's, the battery's own or the resolver's")
     if bid.generation < 1:
         raise TermsError("generation", "0 is no Line")
     if abs(bid.starts_at_s - now_s) > START_TOLERANCE_S:

@@ -168,6 +168,7 @@ class World:
     disk: Disk = field(default_factory=Disk)
     pricing_disk: Disk = field(default_factory=Disk)
     clock_trusted: bool = True
+    open_settler: Any = None
     wall_offset_ms: int = 0
 
     def __post_init__(self) -> None:
@@ -192,6 +193,8 @@ class World:
             datagrams=False,
             loop_blocks=False,
             telemetry=False,
+            wallet=lambda _battery: key(98),
+            open_settler=self.open_settler,
             pricing_executor=lambda: VirtualExecutor(self.pricing_disk, self.rng),
         )
         self.gateway = Gateway(self.site, around, hub=self.hub)
@@ -276,12 +279,14 @@ def site_toml(*, battery: str = "", site: str = "lab = true\ntime_lapse = 20", n
 
 
 @asynccontextmanager
-async def world(directory: Path, *, selling: bool = True, **toml: str) -> AsyncIterator[World]:
+async def world(
+    directory: Path, *, selling: bool = True, open_settler: Any = None, **toml: str
+) -> AsyncIterator[World]:
     """A running gateway; `toml` as `site_toml` takes it. At the end it is stopped, and the battery must be free."""
     loop = cast("VirtualLoop", asyncio.get_running_loop())
     rng = random.Random(7)
     network = loop.network = Network(loop, rng, LinkWeather(delay_ms=(0.2, 0.4)))
-    made = World(directory, site_toml(**toml), network, rng)
+    made = World(directory, site_toml(**toml), network, rng, open_settler=open_settler)
     await made.start()
     try:
         if selling:

@@ -41,7 +41,7 @@ async def make_wrong(
         lapsed = await buyer.bid(40.0, 0.1)
         await buyer.until(MessageType.BID_REJECT, message_id=lapsed.body.message_id)
     if ReasonCode.COVER_TOO_SMALL in codes:
-        monkeypatch.setattr(here.seller, "covers", lambda received, _energy_wh: received.body.bid_price == RIVAL_C)
+        monkeypatch.setattr(here.seller, "covers", lambda received, _price, _wh: received.body.bid_price == RIVAL_C)
     if ReasonCode.NO_LOT in codes:
         here.device.model.set_soc(200)
         await here.until(lambda: not here.seller.desk.lots.open_lot()[0])

@@ -83,7 +83,7 @@ def test_a_bid_that_could_promise_nothing_teaches_nothing(
             monkeypatch.setattr(
                 here.seller,
                 "covers",
-                lambda received, _energy_wh: code != ReasonCode.COVER_TOO_SMALL or received.body.bid_price != ghost[0],
+                lambda received, _price, _wh: code != ReasonCode.COVER_TOO_SMALL or received.body.bid_price != ghost[0],
             )
             one, other = await here.connect(), await here.connect()
             one.register()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from hashlib import sha256
 
 import pytest
 
@@ -27,6 +28,9 @@ DEAL = Deal(
     window_s=1_860,
     asked_at_ms=5_000,
     awarded_at_ms=5_400,
+    contract="c0",
+    battery_signature="b1",
+    buyer_signature="b2",
 )
 
 BODIES: dict[Kind, list[RecordBody]] = {
@@ -46,6 +50,16 @@ BODIES: dict[Kind, list[RecordBody]] = {
     Kind.DELIVERY_STARTED: [records.delivery_started(peer="conn:1", bid_id=1, first_setpoint_at_ms=6_000)],
     Kind.DELIVERY_PROGRESS: [records.delivery_progress(peer="conn:1", bid_id=1, delivered_wh=3, counter_wh=103)],
     Kind.DELIVERY_ENDED: [records.delivery_ended(peer="conn:1", bid_id=1, code=0, delivered_wh=1_200)],
+    Kind.EVIDENCE: [
+        records.evidence(peer="p", bid_id=1, trade_id="ab", samples=bytes(40), chain=bytes(32), shared=("conn:1/2",))
+    ],
+    Kind.RECEIPT: [
+        records.receipt(
+            trade_id="ab", receipt=bytes(106), final=True, battery_signature=bytes(64), buyer_signature=bytes(64)
+        ),
+        records.disputed(trade_id="ab", delivered_wh=1_100),
+    ],
+    Kind.CASHED: [records.cashed(trade_id="ab", stage="settled", payout=1_000, fee=5, signature="5xy")],
     Kind.REPUTATION: [
         records.reputation(buyer="b", score=5_000, trades=0, next_penalty_ms=10_000, blocked_until_wall_ms=0)
     ],
@@ -80,6 +94,13 @@ def test_a_deal_survives_its_body() -> None:
     assert Deal.from_body(json.loads(json.dumps(DEAL.to_body()))) == DEAL
     assert DEAL.to_body() == asdict(DEAL)
     assert DEAL.key == (DEAL.peer, DEAL.bid_id)
+
+
+def test_a_deal_without_a_contract_takes_no_room_for_one() -> None:
+    plain = replace(DEAL, contract="", battery_signature="", buyer_signature="")
+    assert set(DEAL.to_body()) - set(plain.to_body()) == {"contract", "battery_signature", "buyer_signature"}
+    assert Deal.from_body(plain.to_body()) == plain
+    assert (plain.trade_id, DEAL.trade_id) == ("", sha256(b"\xc0").hexdigest())
 
 
 def test_a_body_may_say_more_or_less_than_a_deal() -> None:

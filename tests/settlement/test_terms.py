@@ -111,6 +111,9 @@ def changed(value: Any) -> Any:
     ("field", "terms"),
     [
         ("generation", {"generation": 0}),
+        ("buyer_wallet", {"buyer_wallet": ZERO_KEY}),
+        ("buyer_wallet", {"buyer_wallet": OFFER.battery_wallet}),
+        ("buyer_wallet", {"buyer_wallet": OFFER.resolver}),
         ("starts_at_s", {"starts_at_s": NOW_S - 31, "ends_at_s": NOW_S - 31 + 2_310}),
         ("starts_at_s", {"starts_at_s": NOW_S + 31, "ends_at_s": NOW_S + 31 + 2_310}),
         ("starts_at_s", {"starts_at_s": -(2**63), "ends_at_s": 2_310 - 2**63}),

@@ -1,0 +1,182 @@
+"""One battery's settlement, put together: its settler, its cashier and its clerk; what they tell becomes alarms.
+
+The seller asks the cashier before it signs and the clerk afterwards; the settler only talks to the ledger. While that
+cannot be reached a battery goes on selling on what it has read: how old that may be, the rule of cover says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from agent.cashier import Cashier
+from agent.clerk import Clerk
+from settlement.exchange import to_base58
+from settlement.settler_types import EventKind, SettlerSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from agent.config_settlement import SettlementSite
+    from agent.config_values import BatterySite
+    from agent.records import RecordBody, TradeKey
+    from agent.seller import Seller
+    from agent.settling_ports import SettlerPort
+    from agent.surroundings import Surroundings
+    from agent.trades import ActiveDelivery
+    from etp.auth import Signer
+    from etp.extensions import Receipt as WireReceipt
+    from etp.messages import Body
+    from settlement.settler_types import SettlerEvent, SettlerSnapshot
+
+LOOK_EVERY_S: Final = 10.0
+COVER_OLD_S: Final = 3_600
+"""A Line that was read longer ago is told to the owner: deposits since are not seen, and releases come nearer."""
+STARTS_WITHIN_S: Final = 60
+_DOWN: Final = frozenset({"offline", "wrong cluster", "halted"})
+
+
+class Settling:
+    """Settler, cashier and clerk of one battery."""
+
+    def __init__(self, battery: BatterySite, site: SettlementSite, *, seller: Seller, around: Surroundings) -> None:
+        """Raises RuntimeError where nobody knows how to open a settler: that is a fault of the entry point."""
+        if around.wallet is None or around.open_settler is None:
+            raise RuntimeError("[settlement] without a wallet or a settler")
+        signer, wallet = around.signer(battery), around.wallet(battery)
+        self._seller = seller
+        self._started_s = 0.0
+        settings = SettlerSettings(
+            role="battery",
+            rpc=site.rpc,
+            venue=site.terms.venue,
+            outbox=site.outbox_of(battery.name),
+            cosign_wait_s=site.cosign_wait_s,
+        )
+        self.settler: SettlerPort = around.open_settler(settings, wallet, self._happened)
+        self.cashier = self._cashier(site, signer, wallet.public_key, around.wall_ms)
+        self.clerk = Clerk(
+            battery.name,
+            self.cashier,
+            seller.journal,
+            listener=Voice(seller),
+            now_ms=seller.now_ms,
+            wall_ms=around.wall_ms,
+            time_lapse=seller.time_lapse,
+        )
+
+    def _cashier(self, site: SettlementSite, signer: Signer, wallet: bytes, wall_ms: Callable[[], int]) -> Cashier:
+        return Cashier(
+            site,
+            signer=signer,
+            wallet=wallet,
+            settler=self.settler,
+            now_ms=self._seller.now_ms,
+            wall_ms=wall_ms,
+            time_lapse=self._seller.time_lapse,
+        )
+
+    async def start(self) -> None:
+        """Begin to talk to the ledger. Raises SettlementError when the outbox cannot be used."""
+        await self.settler.start()
+        self._started_s = asyncio.get_running_loop().time()
+
+    async def close(self) -> None:
+        """End; cheques stay in the journal and in the outbox."""
+        await self.settler.close()
+
+    async def run(self) -> None:
+        """Look after the ledger's state, for the owner."""
+        while True:
+            self._look()
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return what the control socket shows."""
+        statements = self.clerk.statements
+        return {
+            **self.settler.snapshot().as_json(),
+            "wallet": to_base58(self.cashier.offer.battery_wallet),
+            "open_cheques": len(statements),
+            "open_promises_units": self.cashier.promises.open_units,
+            "unanswered": sum(each.final is not None and not each.is_answered for each in statements),
+            "disputed_by_buyer": sum(each.disputed_wh is not None for each in statements),
+            "lines": [self._line(wallet) for wallet in self.cashier.watched],
+        }
+
+    def _line(self, wallet: bytes) -> dict[str, Any]:
+        line, age_s = self.settler.line(wallet), self.settler.line_age_s(wallet)
+        return {
+            "buyer_wallet": to_base58(wallet),
+            "cover_units": None if line is None else line.cover,
+            "promised_units": None if line is None else self.cashier.promised(wallet, line),
+            "age_s": None if age_s is None else round(age_s),
+        }
+
+    def _happened(self, event: SettlerEvent) -> None:
+        self._seller.watch.cheque(event.kind.value, dict(event.fields))
+        if event.kind is EventKind.TRADE_MOVED:
+            for statement in self.clerk.statements:
+                self.clerk.moved(self.settler.trade(statement.contract.trade_id))
+        elif event.kind is not EventKind.LINE_CHANGED:
+            self._look()
+
+    def _look(self) -> None:
+        """Raise and clear alarms by what the settler shows."""
+        look = self.settler.snapshot()
+        for name, words in self._troubles(look).items():
+            self._seller.watch.alarm(name, words, raised=bool(words), blocks_selling=False)
+
+    def _troubles(self, look: SettlerSnapshot) -> dict[str, str]:
+        """Return every alarm of settlement with its words, "" where there is nothing to tell."""
+        up_s = asyncio.get_running_loop().time() - self._started_s
+        starting = look.state == "starting" and up_s > STARTS_WITHIN_S
+        down = f"{look.state}: {look.problem or 'no endpoint answers'}" if look.state in _DOWN or starting else ""
+        low = "the wallet has less than 0.01 SOL; send it some" if look.low_sol else ""
+        broke = "" if look.can_pay_claim is not False else "the wallet cannot pay for a claim: see uncashable_limit_c"
+        ages = [self.settler.line_age_s(wallet) for wallet in self.cashier.promises.wallets()]
+        oldest_s = max((age for age in ages if age is not None), default=0.0)
+        old = f"a buyer's line was read {oldest_s / 3_600:.1f} h ago" if oldest_s > COVER_OLD_S else ""
+        return {"ledger": down, "low SOL": low, "cannot claim": broke, "cover age": old}
+
+
+class Voice:
+    """What the clerk asks of a seller: implements `ClerkListener`."""
+
+    def __init__(self, seller: Seller) -> None:
+        self._seller = seller
+
+    def deliveries(self) -> Iterable[ActiveDelivery]:
+        """Return the trades under delivery."""
+        return self._seller.delivery.active
+
+    def send_status(self, key: TradeKey, delivered_wh: int, receipt: WireReceipt) -> bool:
+        """Send BESSStatus with a receipt on every connection of a trade's buyer; False when there is none."""
+        peer, bid_id = key
+        links = self._seller.desk.links_of(peer)
+        status: Body | None = self._seller.status(bid_id, delivered_wh) if links else None
+        for link in links:
+            if status is not None:
+                link.send(status, receipt=receipt)
+                link.flush()
+        return bool(links)
+
+    def end_delivery(self, key: TradeKey, code: int, reason: str) -> None:
+        """End a delivery openly."""
+        self._seller.delivery.stop(*key, code, reason)
+
+    def answered(self, key: TradeKey) -> None:
+        """The buyer knows of a trade's end: it is not told again."""
+        self._seller.ends.known(key)
+
+    def paid(self, buyer: str) -> None:
+        """The ledger has paid a trade: that is what a reputation grows by."""
+        self._seller.credit(buyer)
+
+    def cheque_told(self, event: str, fields: RecordBody) -> None:
+        """Tell whoever watches."""
+        self._seller.watch.cheque(event, fields)
+        if event == "receipt_disputed":
+            ours, theirs = fields["delivered_wh"], fields["buyer_wh"]
+            words = f"trade {fields['trade_id'][:16]}: we say {ours} Wh, the buyer {theirs} Wh"
+            self._seller.watch.alarm("receipt disputed", words, raised=True, blocks_selling=False)
