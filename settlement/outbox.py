@@ -50,7 +50,7 @@ class Outbox:
             self._file = OutboxFile.open(self.path)
             return self._file.load()
 
-        return await self._run(job)
+        return await self.run(job)
 
     async def save(self, *writes: Write) -> None:
         """Write records; they are durable when this returns. What several tasks save meanwhile is one commit."""
@@ -62,16 +62,23 @@ class Outbox:
 
     async def find(self, trade_id: bytes) -> TradeRecord | None:
         """Return a trade, however long it is over."""
-        return await self._run(lambda: self._opened.find(trade_id))
+        return await self.run(lambda: self._opened.find(trade_id))
 
     async def take_wishes(self) -> tuple[bytes, ...]:
         """Return the trades that somebody wants tried again at once."""
-        return await self._run(self._opened.take_wishes)
+        return await self.run(self._opened.take_wishes)
+
+    def abandon(self) -> None:
+        """Leave everything as a crash would: nothing that waits is written, the file and its lock are let go."""
+        self._waiting.clear()
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
 
     async def close(self) -> None:
         """Close the file, when it was opened, and end the executor."""
         if self._file is not None:
-            await self._run(self._file.close)
+            await self.run(self._file.close)
             self._file = None
         self._executor.close()
 
@@ -100,7 +107,8 @@ class Outbox:
 
         self._executor.submit(lambda: self._opened.write(writes), done)
 
-    async def _run(self, job: Callable[[], T]) -> T:
+    async def run(self, job: Callable[[], T]) -> T:
+        """Return what a job of the caller's returns; it runs apart from the loop, in turn with the file's own."""
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         found: list[T] = []
 

@@ -117,8 +117,6 @@ class Attempt:
     price: int
     """Millionths of a lamport a compute unit."""
     state: AttemptState = AttemptState.OPEN
-    taken: bool = False
-    """Whether a node has accepted it."""
     error: str | None = None
 
     def ended(self, state: AttemptState, error: str | None = None) -> Attempt:

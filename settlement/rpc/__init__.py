@@ -7,6 +7,7 @@ keys, or a transaction that is not signed yet. `solders` is not imported. `settl
 from settlement.rpc.answers import Account, Accounts, Blockhash, Commitment, Status
 from settlement.rpc.client import ENDPOINTS_MAX, Question, RpcClient
 from settlement.rpc.errors import (
+    NOT_TAKEN,
     GarbledError,
     NoEndpointError,
     PreflightError,
@@ -22,6 +23,7 @@ from settlement.rpc.transport import HttpTransport, Reply, Transport, TransportE
 
 __all__ = [
     "ENDPOINTS_MAX",
+    "NOT_TAKEN",
     "Account",
     "Accounts",
     "Blockhash",

@@ -109,6 +109,12 @@ def same_signature(value: object, signature: bytes) -> None:
         raise ValueError("another transaction's signature")
 
 
+def signatures_in(value: object) -> tuple[bytes, ...]:
+    """Read the answer to getSignaturesForAddress: those that succeeded. Raises ValueError."""
+    items = [_object(item) for item in _list(value, None)]
+    return tuple(_base58(item.get("signature"), 64) for item in items if item.get("err") is None)
+
+
 def transaction_in(value: object) -> dict[str, Any] | None:
     """Read the answer to getTransaction, whose parts are for the caller to judge. Raises ValueError."""
     return None if value is None else _object(value)
@@ -118,6 +124,20 @@ def fees_in(value: object) -> int:
     """Read the answer to getRecentPrioritizationFees: the highest, in millionths of a lamport a unit. ValueError."""
     items = _list(value, None)
     return max((number(_object(item).get("prioritizationFee")) for item in items[:200]), default=0)
+
+
+def encoded_transaction(record: dict[str, Any]) -> bytes:
+    """Return the bytes of a transaction from what getTransaction told of it. Raises ValueError."""
+    value = record.get("transaction")
+    if not isinstance(value, list) or len(value) != 2 or value[1] != "base64" or not isinstance(value[0], str):
+        raise ValueError("a transaction that is not in base64")
+    try:
+        encoded = base64.b64decode(value[0], validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ValueError(f"transaction: {error}") from error
+    if len(encoded) < 1 + 64 or len(encoded) < 1 + 64 * encoded[0]:
+        raise ValueError("a transaction that is cut short")
+    return encoded
 
 
 def _account(value: object) -> Account:

@@ -17,6 +17,7 @@ from settlement.exchange import to_base58
 from settlement.rpc import answers, health
 from settlement.rpc.envelope import decode_reply, encode_request
 from settlement.rpc.errors import (
+    NOT_TAKEN,
     GarbledError,
     NoEndpointError,
     RefusedError,
@@ -95,6 +96,8 @@ class RpcClient:
         self._timeout_s = timeout_s
         self._on_health = on_health
         self._request_id = 0
+        self.last_place = 0
+        """Of the endpoint that answered last, in the list."""
         self._watermarks: dict[str, tuple[int, float]] = {}
 
     @property
@@ -146,7 +149,8 @@ class RpcClient:
     async def send(self, transaction: bytes, signature: bytes, *, preflight: bool, min_slot: int = 0) -> None:
         """Hand a signed transaction to the healthiest endpoints; one that takes it is enough.
 
-        Raises what the last endpoint raised when none took it; RefusedError comes from the first that refuses.
+        Raises RefusedError only when no endpoint can have taken it, and one of NOT_TAKEN, or NoEndpointError, only
+        then, too; any other RpcError says that one may have.
         """
         options: dict[str, Any] = {"encoding": "base64", "skipPreflight": not preflight, "maxRetries": 0}
         options["preflightCommitment"] = "confirmed"
@@ -154,22 +158,32 @@ class RpcClient:
             options["minContextSlot"] = min_slot
         params = [base64.b64encode(transaction).decode(), options]
         question = Question("sendTransaction", params, lambda value: answers.same_signature(value, signature))
-        taken, error = 0, None
+        told, accepted = 0, False
+        unsure: RpcError | None = None
+        error: RpcError | None = None
         for place in self._order():
             try:
                 await self._ask(place, question)
+                accepted = True
             except RefusedError:
-                if not taken:
+                if not accepted and unsure is None:
                     raise
-                taken += 1  # it was told, and what it says ("processed already") is no news
-            except RpcError as failure:
+            except NOT_TAKEN as failure:
                 error = failure
-            else:
-                taken += 1
-            if taken == BROADCAST:
-                return
-        if not taken:
-            raise error or self._none_left()
+                continue
+            except RpcError as failure:
+                unsure = failure
+                continue
+            told += 1
+            if told == BROADCAST:
+                break
+        if not accepted:
+            raise unsure or error or self._none_left()
+
+    async def signatures_for(self, address: bytes, *, limit: int) -> tuple[bytes, ...]:
+        """Return the finalized transactions without error that name an address, the latest first."""
+        params = [to_base58(address), {"limit": limit, "commitment": "finalized"}]
+        return await self.call(Question("getSignaturesForAddress", params, answers.signatures_in))
 
     async def transaction(self, signature: bytes) -> dict[str, Any] | None:
         """Return a finalized transaction with its metadata as the node tells it, None when it knows of none."""
@@ -192,12 +206,10 @@ class RpcClient:
                 error = failure
         raise error or self._none_left()
 
-    def distrust(self, problem: str) -> None:
-        """Leave the endpoint alone that would be asked next: what it said turned out not to be so."""
-        for place in self._order()[:1]:
-            error = GarbledError(self._urls[place], "-", problem)
-            self._healths[place] = health.foreign(self._healths[place], self._monotonic_s())
-            self._tell(place, error)
+    def distrust(self, place: int, method: str, problem: str) -> None:
+        """Leave an endpoint alone, as long as a foreign one: what it said turned out not to be so."""
+        self._healths[place] = health.foreign(self._healths[place], self._monotonic_s())
+        self._tell(place, GarbledError(self._urls[place], method, problem))
 
     def _order(self) -> list[int]:
         return health.order(self._healths, self._monotonic_s())
@@ -228,6 +240,7 @@ class RpcClient:
         if place in self._ailing:
             self._ailing.discard(place)
             self._on_health(self._urls[place], None)
+        self.last_place = place
         return found
 
     async def _verify(self, place: int) -> None:

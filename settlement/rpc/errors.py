@@ -16,7 +16,7 @@ Endpoints are shown without path, query and password: many carry a secret there.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from settlement.errors import SettlementError
@@ -76,6 +76,10 @@ class StaleNodeError(RpcError):
 
 class WrongClusterError(RpcError):
     """A node of another cluster than the file names."""
+
+
+NOT_TAKEN: Final = (ThrottledError, StaleNodeError, WrongClusterError)
+"""After one of these the endpoint certainly did not act on what it was sent."""
 
 
 class RefusedError(RpcError):

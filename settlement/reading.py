@@ -1,0 +1,101 @@
+"""What a settler last saw of the ledger: everything confirmed, to act upon, and everything finalized, to rely on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from settlement.actions import CLAIM_LAMPORTS
+from settlement.chain import View, read_view
+from settlement.errors import SettlementError, TermsError
+from settlement.exchange import to_base58
+from settlement.settler_types import EventKind
+
+if TYPE_CHECKING:
+    from settlement.desk import Desk
+    from settlement.lines import LineState
+
+WATCHED_MAX: Final = 1_024
+"""Lines a settler reads whether or not a cheque is open on them: 31 requests a look."""
+
+
+class ClusterError(SettlementError):
+    """The program that the file names is not on this ledger, or it was set up for another cluster."""
+
+
+class Reading:
+    """The two last views, and what changed between one look and the next."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._watched: dict[bytes, None] = {}
+        self.confirmed: View | None = None
+        self.final: View | None = None
+        self.read_at_s = 0.0
+        """On the local clock, which only measures."""
+        self.lines: dict[bytes, LineState] = {}
+        self.low_sol: bool | None = None
+        self.can_pay_claim: bool | None = None
+
+    def watch(self, wallet: bytes) -> None:
+        """Read the Line shared with a wallet from now on. Raises TermsError for no wallet, or too many."""
+        if len(wallet) != 32:
+            raise TermsError("wallet", f"{len(wallet)} bytes, not 32")
+        if wallet not in self._watched and len(self._watched) >= WATCHED_MAX:
+            raise TermsError("wallet", f"{WATCHED_MAX} are watched already")
+        self._watched[wallet] = None
+
+    def unwatch(self, wallet: bytes) -> None:
+        """Read it only while a cheque is open on it."""
+        self._watched.pop(wallet, None)
+
+    async def look(self) -> None:
+        """Look at the ledger. Raises RpcError, NoEndpointError, LayoutError or ClusterError; then all is as before."""
+        desk = self._desk
+        open_wallets = desk.book.wallets()
+        contracts = [record.cheque.contract for record in desk.book.open.values()]
+        confirmed = await read_view(desk.client, desk.atlas, "confirmed", open_wallets, contracts)
+        self._check_program(confirmed)
+        wallets = list(dict.fromkeys((*self._watched, *open_wallets)))
+        final = await read_view(desk.client, desk.atlas, "finalized", wallets, contracts)
+        self.confirmed, self.final = confirmed, final
+        self.read_at_s = desk.monotonic_s()
+        self._note_lines(final)
+        self._note_lamports(confirmed.lamports)
+
+    def _check_program(self, view: View) -> None:
+        config, venue = view.config, self._desk.settings.venue
+        if config is None:
+            where = to_base58(venue.program_id)
+            raise ClusterError(f"no settlement program was initialized at {where}: check program_id in the file")
+        if config.genesis != venue.genesis_hash:
+            shown = to_base58(config.genesis)
+            raise ClusterError(f"the program was set up for the cluster {shown}, the file names another: check genesis")
+
+    def _note_lines(self, final: View) -> None:
+        role, own = self._desk.settings.role, self._desk.wallet.public_key
+        for wallet in final.read:
+            before, after = self.lines.pop(wallet, None), final.line_state(wallet, own, role)
+            if after is not None:
+                self.lines[wallet] = after
+            if _without_time(before) != _without_time(after):
+                self._desk.tell(EventKind.LINE_CHANGED, wallet=to_base58(wallet))
+
+    def _note_lamports(self, lamports: int) -> None:
+        desk = self._desk
+        low = lamports < desk.settings.low_lamports
+        if low and not self.low_sol:
+            desk.tell(EventKind.LOW_SOL, lamports=lamports, wallet=desk.address)
+        self.low_sol = low
+        can_pay, could_pay = lamports >= CLAIM_LAMPORTS, self.can_pay_claim
+        self.can_pay_claim = can_pay
+        if desk.settings.role != "battery" or can_pay == could_pay:
+            return
+        if not can_pay:
+            desk.tell(EventKind.CANNOT_PAY_CLAIM, lamports=lamports, needed=CLAIM_LAMPORTS, wallet=desk.address)
+        elif could_pay is not None:
+            desk.tell(EventKind.CAN_PAY_CLAIM, lamports=lamports)
+
+
+def _without_time(line: LineState | None) -> LineState | None:
+    return None if line is None else replace(line, read_at_s=0, slot=0)

@@ -1,0 +1,174 @@
+"""From what was read to what is done, trade by trade: `settlement.progress` decides, this carries out.
+
+A step without a transaction (a new stage, an end, the search for what was paid) is made here; the transactions that are
+due are handed to the dispatch together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from settlement.actions import COLLECT, NotReadyError, plan, plan_collect
+from settlement.dispatch import Due
+from settlement.lookup import find_outcome
+from settlement.progress import Action, Place, Rules, Standing, Step, next_step
+from settlement.rpc import RefusedError
+from settlement.settler_types import Stage
+
+if TYPE_CHECKING:
+    from settlement.chain import View
+    from settlement.desk import Desk
+    from settlement.dispatch import Dispatch
+    from settlement.outbox_records import TradeRecord
+    from settlement.reading import Reading
+
+SLICE: Final = 20
+"""Trades decided on before others get the loop: some 20 us each."""
+LOOKS_AT_ONCE: Final = 8
+LOOKS_A_ROUND: Final = 64
+"""Searches for what was paid before due transactions get their turn again."""
+LOOKS_MAX: Final = 6
+LOOK_AGAIN_S: Final = 15.0
+"""A node may show a finalized transaction a little later than its effect."""
+_STAGES: Final = {Place.CLAIMED: Stage.CLAIMED, Place.DISPUTED: Stage.DISPUTED}
+_GOING: Final = {Action.SETTLE: Stage.SETTLING, Action.CLAIM: Stage.CLAIMING}
+_ENDS: Final = {
+    Place.FREE: (Stage.EXPIRED, "neither claimed nor co-signed while it was valid"),
+    Place.AHEAD: (Stage.LOST, "its number was never among the 256 that the Line has open"),
+    Place.NO_LINE: (Stage.LOST, "the Line it was made for is not on the ledger"),
+}
+_UNPAID_NUMBER: Final = "its number is spent and nothing shows a payment: it was voided, or another contract had it"
+
+
+class Steps:
+    """One round over all open trades."""
+
+    def __init__(self, desk: Desk, reading: Reading, dispatch: Dispatch) -> None:
+        self._desk = desk
+        self._reading = reading
+        self._dispatch = dispatch
+        settings = desk.settings
+        self._rules = Rules(settings.cosign_wait_s, settings.tolerance_wh, settings.tolerance_percent)
+        self._looks: dict[bytes, int] = {}
+
+    async def take(self) -> bool:
+        """Do what is due by the last look; return whether more is due at once.
+
+        Raises RpcError, NoEndpointError or OutboxError; what was not done then is due again.
+        """
+        confirmed, final = self._reading.confirmed, self._reading.final
+        if confirmed is None or final is None:
+            return False
+        due: list[Due] = []
+        over: list[TradeRecord] = []
+        for place, trade_id in enumerate(list(self._desk.book.open)):
+            if place % SLICE == SLICE - 1:
+                await asyncio.sleep(0)
+            record = self._desk.book.open[trade_id]
+            standing, sure = (view.standing(record.cheque.contract, self._other(record)) for view in (confirmed, final))
+            if standing is None or sure is None or not self._dispatch.is_free(trade_id):
+                continue
+            if self._is_doubtful(record, sure, final):
+                continue
+            step = next_step(record.cheque, record.seen_wh, standing, self._rules)
+            if step.action is Action.LOOK:
+                over += [record] if sure.place is Place.SPENT else []
+            elif (found := await self._step(record, step, standing, sure)) is not None:
+                due.append(found)
+        due += self._collections(final)
+        begun = due[: self._dispatch.room]
+        if begun:
+            await self._dispatch.begin(begun)
+        await self._look_at(over[:LOOKS_A_ROUND])
+        return len(over) > LOOKS_A_ROUND
+
+    async def _step(self, record: TradeRecord, step: Step, standing: Standing, sure: Standing) -> Due | None:
+        """Carry out a step that needs no transaction; return the transaction of one that does."""
+        if step.action is Action.WAIT:
+            stage = _STAGES.get(standing.place, Stage.WAITING)
+            await self._change(record, replace(record, stage=stage, due_at_s=step.due_at_s))
+        elif step.action is Action.EXPIRE:
+            if sure.place is standing.place:
+                stage, problem = _ENDS[standing.place]
+                await self._change(record, replace(record, stage=stage, problem=problem, due_at_s=None))
+        else:
+            return await self._prepare(record, step)
+        return None
+
+    async def _prepare(self, record: TradeRecord, step: Step) -> Due | None:
+        view = self._reading.confirmed
+        assert view is not None  # noqa: S101 - `take` has looked
+        try:
+            planned = plan(step.action, record.cheque, self._desk.atlas, view, buyer_wh=step.wh)
+        except NotReadyError as error:
+            await self._change(record, replace(record, problem=f"{step.action.value}: {error}"))
+            return None
+        if view.lamports < planned.lamports:
+            needed = f"needs {planned.lamports} lamports and the wallet holds {view.lamports}"
+            problem = f"{step.action.value}: {needed}; send SOL to {self._desk.address}"
+            await self._change(record, replace(record, problem=problem))
+            return None
+        after = replace(record, stage=_GOING.get(step.action, record.stage), due_at_s=None)
+        return Due(record.trade_id, step.action.value, planned, after)
+
+    def _collections(self, final: View) -> list[Due]:
+        """What a battery is owed beside its trades, once its own account can take it again."""
+        if self._desk.settings.role != "battery" or final.tokens is None:
+            return []
+        due = []
+        for wallet, amount in final.unpaid.items():
+            pair = self._desk.atlas.counterpart(wallet)
+            subject = bytes(pair.unpaid)
+            if amount and self._dispatch.is_free(subject):
+                due.append(Due(subject, COLLECT, plan_collect(self._desk.atlas, pair), None))
+        return due
+
+    def _is_doubtful(self, record: TradeRecord, sure: Standing, final: View) -> bool:
+        """Whether a number is free after its settlement was called final: then somebody does not tell the truth."""
+        landing = self._dispatch.landed.get(record.trade_id)
+        if landing is None:
+            return False
+        if final.slot < landing.slot:
+            return True  # too early to say
+        del self._dispatch.landed[record.trade_id]
+        if sure.place is not Place.FREE:
+            return False
+        problem = f"it called a transaction for trade {record.trade_id.hex()[:16]} final, and there is no effect"
+        self._desk.client.distrust(landing.place, "getSignatureStatuses", problem)
+        self._desk.failed(record.trade_id)
+        return True
+
+    async def _look_at(self, over: list[TradeRecord]) -> None:
+        for start in range(0, len(over), LOOKS_AT_ONCE):
+            await asyncio.gather(*(self._look(record) for record in over[start : start + LOOKS_AT_ONCE]))
+
+    async def _look(self, record: TradeRecord) -> None:
+        desk, trade_id = self._desk, record.trade_id
+        address, program_id = bytes(desk.atlas.trade(trade_id)), desk.settings.venue.program_id
+        try:
+            outcome = await find_outcome(desk.client, program_id, trade_id, address, record.signature)
+        except RefusedError as error:
+            desk.failed(trade_id)
+            await self._change(
+                record, replace(record, problem=f"it is over, and no endpoint says how: {error.message}")
+            )
+            return
+        if outcome is not None:
+            self._looks.pop(trade_id, None)
+            after = replace(record, stage=Stage.SETTLED, outcome=outcome, problem=None, due_at_s=None)
+            await self._change(record, after)
+            return
+        looks = self._looks[trade_id] = self._looks.get(trade_id, 0) + 1
+        desk.book.postpone(trade_id, desk.monotonic_s() + LOOK_AGAIN_S * looks)
+        if looks >= LOOKS_MAX:
+            del self._looks[trade_id]
+            await self._change(record, replace(record, stage=Stage.LOST, problem=_UNPAID_NUMBER, due_at_s=None))
+
+    async def _change(self, before: TradeRecord, after: TradeRecord) -> None:
+        if after != before:
+            await self._desk.save(after, before)
+
+    def _other(self, record: TradeRecord) -> bytes:
+        return self._desk.atlas.other(record.cheque.contract)
