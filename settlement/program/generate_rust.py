@@ -48,7 +48,7 @@ def _lines() -> Iterator[str]:
     yield "}"
     yield ""
     yield "#[derive(Clone, Copy, PartialEq, Eq, Debug)]"
-    yield "#[repr(u32)]"
+    yield "#[repr(u64)]"
     yield "pub enum Failure {"
     for failure in FAILURES:
         yield f"    /// {failure.text}"

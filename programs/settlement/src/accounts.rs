@@ -2,7 +2,7 @@
 
 use pinocchio::AccountView;
 
-use crate::layout::{same, Key};
+use crate::layout::{equal, same, Key};
 use crate::schema::VERSION;
 use crate::state::State;
 use crate::{Done, Failure};
@@ -49,13 +49,13 @@ pub fn key(account: &AccountView) -> &Key {
 /// Whether both are one account.
 #[inline(always)]
 pub fn is(account: &AccountView, address: &Key) -> bool {
-    same(key(account), address)
+    equal(key(account), address)
 }
 
 /// Return the account of ours that this is, to be read.
 #[inline(always)]
 pub fn read<'a, T: State>(account: &'a AccountView, program_id: &Key) -> Result<&'a T, Failure> {
-    check::<T>(account, program_id)?;
+    check(account, program_id, T::TAG, T::SIZE)?;
     // SAFETY: it is ours and of this kind and size; what lies there are numbers, for which any bytes are a value.
     Ok(unsafe { &*(account.data_ptr() as *const T) })
 }
@@ -63,38 +63,43 @@ pub fn read<'a, T: State>(account: &'a AccountView, program_id: &Key) -> Result<
 /// Return the account of ours that this is, to be changed. The caller has excluded that another slot is the same.
 #[inline(always)]
 pub fn write<'a, T: State>(account: &'a AccountView, program_id: &Key) -> Result<&'a mut T, Failure> {
-    check::<T>(account, program_id)?;
+    check(account, program_id, T::TAG, T::SIZE)?;
     // SAFETY: as `read`.
     Ok(unsafe { &mut *(account.data_ptr() as *mut T) })
 }
 
-#[inline(always)]
-fn check<T: State>(account: &AccountView, program_id: &Key) -> Done {
+#[inline(never)]
+fn check(account: &AccountView, program_id: &Key, tag: u64, size: usize) -> Done {
     need!(same(account.owner().as_array(), program_id), WrongOwner);
-    need!(account.data_len() == T::SIZE, BadAccount);
-    // SAFETY: it has the size of a T, on an eight-byte boundary.
-    let state = unsafe { &*(account.data_ptr() as *const T) };
-    need!(state.tag() == T::TAG && state.version() == VERSION, BadAccount);
+    need!(account.data_len() == size, BadAccount);
+    // SAFETY: every account of ours begins with a tag and a version, and is longer.
+    let (found, version) = unsafe { (*(account.data_ptr() as *const u64), *account.data_ptr().add(8)) };
+    need!(found == tag && version == VERSION, BadAccount);
     Ok(())
 }
 
 /// Refuse when two of the accounts are one.
+#[inline(never)]
+pub fn distinct(accounts: &[AccountView]) -> Done {
+    let mut rest = accounts;
+    while let [one, others @ ..] = rest {
+        differs(one, others)?;
+        rest = others;
+    }
+    Ok(())
+}
+
+/// Refuse when one of the others is this account.
 #[inline(always)]
-pub fn distinct<const N: usize>(accounts: [&AccountView; N]) -> Done {
-    let mut one = 0;
-    while one < N {
-        let mut other = one + 1;
-        while other < N {
-            need!(accounts[one].account_ptr() != accounts[other].account_ptr(), DuplicateAccount);
-            other += 1;
-        }
-        one += 1;
+pub fn differs(one: &AccountView, others: &[AccountView]) -> Done {
+    for other in others {
+        need!(one.account_ptr() != other.account_ptr(), DuplicateAccount);
     }
     Ok(())
 }
 
 /// Refuse unless the wallet has signed the transaction and is the one that is meant.
-#[inline(always)]
+#[inline(never)]
 pub fn signed_by(account: &AccountView, wallet: &Key) -> Done {
     need!(account.is_signer(), NotSigner);
     need!(is(account, wallet), BadAccount);

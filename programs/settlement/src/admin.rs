@@ -6,7 +6,7 @@ use pinocchio::AccountView;
 use crate::accounts::{distinct, is, key, write, Input};
 use crate::chain::{bump_of, New};
 use crate::events::{ConfigChanged, Event, MintRuleSet};
-use crate::layout::{address, same, Key, ZERO};
+use crate::layout::{copy, address, equal, Key, ZERO};
 use crate::money::{FEE_BPS_MAX, UNITS_PER_CENT_MAX};
 use crate::payment::config;
 use crate::schema::call;
@@ -38,7 +38,7 @@ struct Changed {
 pub fn initialize(input: &Input) -> Done {
     let accounts = input.take::<{ call::INITIALIZE_ACCOUNTS }>(call::INITIALIZE_SIZE)?;
     let [authority, account, program, program_data, system] = accounts;
-    distinct([authority, account])?;
+    distinct(&[*authority, *account])?;
     need!(authority.is_signer(), NotSigner);
     need!(is(program, input.program_id), BadAccount);
     let seeds: [&[u8]; 1] = [b"config"];
@@ -48,13 +48,13 @@ pub fn initialize(input: &Input) -> Done {
     // SAFETY: a packed structure inside data whose length was compared.
     let initial: &Initial = unsafe { input.arguments(8) };
     need!(initial.fee_bps <= FEE_BPS_MAX && initial.timeout_s != 0, BadAmount);
-    need!(!same(&initial.genesis, &ZERO) && !same(&initial.treasury, &ZERO), BadAmount);
+    need!(!equal(&initial.genesis, &ZERO) && !equal(&initial.treasury, &ZERO), BadAmount);
     config.fee_bps = initial.fee_bps;
     config.min_bond = initial.min_bond;
     config.timeout_s = initial.timeout_s;
-    config.admin = *key(authority);
-    config.treasury = initial.treasury;
-    config.genesis = initial.genesis;
+    config.admin = copy(key(authority));
+    config.treasury = copy(&initial.treasury);
+    config.genesis = copy(&initial.genesis);
     tell(config);
     Ok(())
 }
@@ -64,13 +64,13 @@ pub fn initialize(input: &Input) -> Done {
 fn check_upgrade_authority(program_id: &Key, program_data: &AccountView, authority: &Key) -> Done {
     let mut bump = 0;
     bump_of(key(program_data), &[program_id], LOADER.as_array(), &mut bump)?;
-    let is_loaded = same(program_data.owner().as_array(), LOADER.as_array());
+    let is_loaded = equal(program_data.owner().as_array(), LOADER.as_array());
     need!(is_loaded && program_data.data_len() >= PROGRAM_DATA_SIZE, NotAdmin);
     // SAFETY: it is long enough; the loader writes a tag, a slot, and an optional address.
     unsafe {
         let data = program_data.data_ptr();
         need!((data as *const u32).read_unaligned() == PROGRAM_DATA, NotAdmin);
-        need!(*data.add(12) == 1 && same(&*(data.add(13) as *const Key), authority), NotAdmin);
+        need!(*data.add(12) == 1 && equal(&*(data.add(13) as *const Key), authority), NotAdmin);
     }
     Ok(())
 }
@@ -80,8 +80,8 @@ pub fn set_config(input: &Input) -> Done {
     let config = admins_config::<{ call::SET_CONFIG_ACCOUNTS }>(input, call::SET_CONFIG_SIZE)?;
     // SAFETY: a packed structure inside data whose length was compared.
     let changed: &Changed = unsafe { input.arguments(8) };
-    need!(changed.fee_bps <= FEE_BPS_MAX && !same(&changed.treasury, &ZERO), BadAmount);
-    config.treasury = changed.treasury;
+    need!(changed.fee_bps <= FEE_BPS_MAX && !equal(&changed.treasury, &ZERO), BadAmount);
+    config.treasury = copy(&changed.treasury);
     config.fee_bps = changed.fee_bps;
     config.min_bond = changed.min_bond;
     tell(config);
@@ -103,7 +103,7 @@ pub fn accept_admin(input: &Input) -> Done {
     let config: &mut Config = write(account, input.program_id)?;
     need!(new_admin.is_signer(), NotSigner);
     need!(is(new_admin, &config.pending_admin), NotAdmin);
-    config.admin = *key(new_admin);
+    config.admin = copy(key(new_admin));
     config.pending_admin = ZERO;
     tell(config);
     Ok(())
@@ -133,7 +133,7 @@ fn admins_config<'a, const N: usize>(input: &Input<'a>, size: usize) -> Result<&
 pub fn set_mint_rule(input: &Input) -> Done {
     let accounts = input.take::<{ call::SET_MINT_RULE_ACCOUNTS }>(call::SET_MINT_RULE_SIZE)?;
     let [admin, _, account, mint, system] = accounts;
-    distinct([admin, account])?;
+    distinct(&[*admin, *account])?;
     let id = input.program_id;
     let config = config(input, 1)?;
     need!(admin.is_signer(), NotSigner);
@@ -145,27 +145,27 @@ pub fn set_mint_rule(input: &Input) -> Done {
     let mut decimals = 0;
     check_mint(mint, &mut decimals)?;
     let seeds: [&[u8]; 2] = [b"mint", key(mint)];
-    let rule: &mut MintRule = if same(account.owner().as_array(), id) {
+    let rule: &mut MintRule = if equal(account.owner().as_array(), id) {
         let rule: &mut MintRule = write(account, id).map_err(|_| Failure::WrongAddress)?;
         need!(is(mint, &rule.mint), WrongAddress);
         rule
     } else {
         New { payer: admin, account, system, seeds: &seeds, owner: id }.state(id)?
     };
-    rule.mint = *key(mint);
+    rule.mint = copy(key(mint));
     rule.decimals = decimals;
     rule.allowed = allowed;
     rule.base_units_per_cent = base_units_per_cent;
-    MintRuleSet { mint: rule.mint, base_units_per_cent, allowed }.log();
+    MintRuleSet { tag: MintRuleSet::TAG, kind: MintRuleSet::KIND, mint: copy(&rule.mint), base_units_per_cent, allowed }.log();
     Ok(())
 }
 
-#[inline(always)]
+#[inline(never)]
 fn tell(config: &Config) {
-    ConfigChanged {
-        admin: config.admin,
-        pending_admin: config.pending_admin,
-        treasury: config.treasury,
+    ConfigChanged { tag: ConfigChanged::TAG, kind: ConfigChanged::KIND,
+        admin: copy(&config.admin),
+        pending_admin: copy(&config.pending_admin),
+        treasury: copy(&config.treasury),
         min_bond: config.min_bond,
         fee_bps: config.fee_bps,
         paused: config.paused,

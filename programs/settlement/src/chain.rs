@@ -9,11 +9,16 @@ use pinocchio::syscalls::{sol_get_stack_height, sol_get_sysvar, sol_log_data, so
 use pinocchio::AccountView;
 
 use crate::accounts::key;
-use crate::layout::{address, same, Key};
+use crate::layout::{address, equal, same, Key};
 use crate::state::State;
 use crate::{Done, Failure};
 
 pub const SYSTEM_PROGRAM: Key = [0; 32];
+const CREATE_ACCOUNT: u8 = 0;
+const ASSIGN: u8 = 1;
+const TRANSFER: u8 = 2;
+const ALLOCATE: u8 = 8;
+const SEEDS: usize = 3;
 const CLOCK: Address = Address::new_from_array(address("SysvarC1ock11111111111111111111111111111111"));
 const RENT: Address = Address::new_from_array(address("SysvarRent111111111111111111111111111111111"));
 
@@ -118,81 +123,89 @@ pub fn find(seeds: &[&[u8]], program_id: &Key, address: &mut Key) {
     }
 }
 
-/// Call another program without looking whether references to the accounts are held.
-///
-/// # Safety
-/// No reference to data of writable accounts is used across it.
-#[inline(always)]
-pub unsafe fn call<const N: usize>(
-    program_id: &Address,
-    metas: [InstructionAccount; N],
-    accounts: [&AccountView; N],
-    data: &[u8],
-    signers: &[Signer],
-) {
-    let views = accounts.map(CpiAccount::from);
-    let instruction = InstructionView { program_id, accounts: &metas, data };
-    unsafe { invoke_signed_unchecked(&instruction, &views, signers) }
+pub const WRITABLE: u8 = 1;
+pub const SIGNER: u8 = 2;
+const CALLED_ACCOUNTS: usize = 3;
+
+/// A call of another program: at most three accounts, each with what it is there (WRITABLE, SIGNER).
+pub struct Call<'a> {
+    pub program: &'a Address,
+    pub accounts: &'a [(&'a AccountView, u8)],
+    pub data: &'a [u8],
+    pub signers: &'a [Signer<'a, 'a>],
 }
 
-/// Make an account of ours at the address that the seeds name; `seeds` leaves room for the bump at its end.
-///
-/// Lamports that somebody sent there before are no obstacle.
+impl Call<'_> {
+    /// Make the call. It does not look whether references to the accounts' data are held.
+    ///
+    /// # Safety
+    /// No reference to data that the other program changes is used across it.
+    #[inline(never)]
+    pub unsafe fn invoke(&self) {
+        let mut metas = [const { MaybeUninit::<InstructionAccount>::uninit() }; CALLED_ACCOUNTS];
+        let mut views = [const { MaybeUninit::<CpiAccount>::uninit() }; CALLED_ACCOUNTS];
+        for ((meta, view), (account, role)) in metas.iter_mut().zip(views.iter_mut()).zip(self.accounts) {
+            meta.write(InstructionAccount::new(account.address(), role & WRITABLE != 0, role & SIGNER != 0));
+            CpiAccount::init_from_account_view(account, view);
+        }
+        let count = self.accounts.len();
+        // SAFETY: the first `count` are written, and no caller has more than three.
+        unsafe {
+            let metas = core::slice::from_raw_parts(metas.as_ptr() as *const InstructionAccount, count);
+            let views = core::slice::from_raw_parts(views.as_ptr() as *const CpiAccount, count);
+            let instruction = InstructionView { program_id: self.program, accounts: metas, data: self.data };
+            invoke_signed_unchecked(&instruction, views, self.signers);
+        }
+    }
+}
+
+/// Make an account at the address that the seeds name. Lamports that somebody sent there before are no obstacle.
 #[inline(never)]
 fn make(new: &New, program_id: &Key, size: u64, bump: &mut u8) -> Done {
-    need!(same(key(new.system), &SYSTEM_PROGRAM), BadAccount);
+    need!(equal(key(new.system), &SYSTEM_PROGRAM), BadAccount);
     bump_of(key(new.account), new.seeds, program_id, bump)?;
-    need!(same(new.account.owner().as_array(), &SYSTEM_PROGRAM), BadState);
+    need!(equal(new.account.owner().as_array(), &SYSTEM_PROGRAM), BadState);
     let bump_seed = [*bump];
-    let mut seeds = [const { MaybeUninit::<Seed>::uninit() }; 4];
-    let mut count = 0;
-    while count < new.seeds.len() && count < 3 {
-        seeds[count].write(Seed::from(new.seeds[count]));
-        count += 1;
+    let mut seeds = [const { MaybeUninit::<Seed>::uninit() }; SEEDS + 1];
+    for (to, seed) in seeds.iter_mut().zip(new.seeds.iter().copied().chain([&bump_seed[..]])) {
+        to.write(Seed::from(seed));
     }
-    seeds[count].write(Seed::from(&bump_seed));
-    // SAFETY: the first count + 1 are written.
-    let seeds = unsafe { core::slice::from_raw_parts(seeds.as_ptr() as *const Seed, count + 1) };
-    let signers = [Signer::from(seeds)];
+    // SAFETY: so many are written, and no caller has more than three.
+    let seeds = unsafe { core::slice::from_raw_parts(seeds.as_ptr() as *const Seed, new.seeds.len() + 1) };
+    let by_address = [Signer::from(seeds)];
     let lamports = rent_of(size)?;
     let has = new.account.lamports();
-    let (payer, account) = (new.payer, new.account);
-    // SAFETY: no reference to the data of payer or account is held.
-    unsafe {
-        if has == 0 {
-            let mut data = [0u8; 52];
-            data[4..12].copy_from_slice(&lamports.to_le_bytes());
-            data[12..20].copy_from_slice(&size.to_le_bytes());
-            data[20..52].copy_from_slice(new.owner);
-            let metas = [
-                InstructionAccount::writable_signer(payer.address()),
-                InstructionAccount::writable_signer(account.address()),
-            ];
-            call(new.system.address(), metas, [payer, account], &data, &signers);
-            return Ok(());
-        }
-        if has < lamports {
-            let mut data = [0u8; 12];
-            data[0] = 2;
-            data[4..12].copy_from_slice(&(lamports - has).to_le_bytes());
-            let metas = [
-                InstructionAccount::writable_signer(payer.address()),
-                InstructionAccount::writable(account.address()),
-            ];
-            call(new.system.address(), metas, [payer, account], &data, &[]);
-        }
-        let mut data = [0u8; 12];
-        data[0] = 8;
-        data[4..12].copy_from_slice(&size.to_le_bytes());
-        let metas = [InstructionAccount::writable_signer(account.address())];
-        call(new.system.address(), metas, [account], &data, &signers);
-        let mut data = [0u8; 36];
-        data[0] = 1;
-        data[4..36].copy_from_slice(new.owner);
-        let metas = [InstructionAccount::writable_signer(account.address())];
-        call(new.system.address(), metas, [account], &data, &signers);
+    let both = [(new.payer, WRITABLE | SIGNER), (new.account, WRITABLE | SIGNER)];
+    if has == 0 {
+        system(new, &both, &pack(CREATE_ACCOUNT, &[lamports, size], new.owner), 52, &by_address);
+        return Ok(());
     }
+    if has < lamports {
+        system(new, &both, &pack(TRANSFER, &[lamports - has], &SYSTEM_PROGRAM), 12, &[]);
+    }
+    system(new, &both[1..], &pack(ALLOCATE, &[size], &SYSTEM_PROGRAM), 12, &by_address);
+    system(new, &both[1..], &pack(ASSIGN, &[], new.owner), 36, &by_address);
     Ok(())
+}
+
+/// Return the data of an instruction of the system program: what, numbers, an owner.
+#[inline(never)]
+fn pack(what: u8, numbers: &[u64], owner: &Key) -> [u8; 52] {
+    let mut data = [0u8; 52];
+    data[0] = what;
+    let mut at = 4;
+    for number in numbers.iter().take(2) {
+        data[at..at + 8].copy_from_slice(&number.to_le_bytes());
+        at += 8;
+    }
+    data[at..at + 32].copy_from_slice(owner);
+    data
+}
+
+#[inline(always)]
+fn system(new: &New, accounts: &[(&AccountView, u8)], data: &[u8; 52], size: usize, signers: &[Signer]) {
+    // SAFETY: no reference to the data of payer or account is held.
+    unsafe { Call { program: new.system.address(), accounts, data: &data[..size], signers }.invoke() }
 }
 
 /// An account to be made: who pays, where, by which seeds (at most three, without the bump), and for which program.

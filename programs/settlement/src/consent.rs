@@ -22,9 +22,10 @@ pub const CONTRACT: u8 = 1;
 pub const RECEIPT: u8 = 2;
 pub const REGISTRATION: u8 = 3;
 
-const HERE: u16 = u16::MAX;
+const HERE: u64 = u16::MAX as u64;
 const ENTRY_SIZE: usize = 96;
 const MESSAGE_SIZE: usize = 47;
+const MESSAGE: u64 = MESSAGE_SIZE as u64;
 const DOMAIN: &[u8; 13] = b"\xffwattbid-sign";
 const VERSION: u8 = 1;
 const CONTRACT_PREFIX: &[u8] = b"\xffwattbid-contract\x01";
@@ -115,11 +116,12 @@ pub fn check_receipt(
 
 /// Refuse unless the instruction before is the precompile's and holds exactly these signatures.
 ///
-/// `messages` is 1 when all sign one message, else as many as there are signatures.
+/// `messages` is 1 when all sign one message, else as many as there are signatures, or more.
 #[inline(never)]
 pub fn check(instructions: &AccountView, needed: &[Needed], messages: usize) -> Done {
     need!(is(instructions, INSTRUCTIONS.as_array()), BadAccount);
     let count = needed.len();
+    let messages = if count < messages { count } else { messages };
     let entries = 2 + 14 * count;
     let texts = entries + ENTRY_SIZE * count;
     // SAFETY: the sysvar is the runtime's own; offsets come from it, and `data` has the length that is compared.
@@ -128,16 +130,12 @@ pub fn check(instructions: &AccountView, needed: &[Needed], messages: usize) -> 
         need!((data as *const u16).read_unaligned() == count as u16, SignatureLayout);
         let mut at = 0;
         while at < count {
-            let header = data.add(2 + 14 * at) as *const u16;
+            let header = data.add(2 + 14 * at);
             let entry = entries + ENTRY_SIZE * at;
             let text = if messages == 1 { texts } else { texts + MESSAGE_SIZE * at };
-            let is_canonical = header.read_unaligned() == (entry + 32) as u16
-                && header.add(1).read_unaligned() == HERE
-                && header.add(2).read_unaligned() == entry as u16
-                && header.add(3).read_unaligned() == HERE
-                && header.add(4).read_unaligned() == text as u16
-                && header.add(5).read_unaligned() == MESSAGE_SIZE as u16
-                && header.add(6).read_unaligned() == HERE;
+            let words = [(entry + 32) as u64 | HERE << 16, entry as u64 | HERE << 16, text as u64 | MESSAGE << 16];
+            let is_canonical = (header as *const u64).read_unaligned() == words[0] | words[1] << 32
+                && (header.add(6) as *const u64).read_unaligned() == HERE | words[2] << 16 | HERE << 48;
             need!(is_canonical, SignatureLayout);
             need!(says(data.add(text), needed[at].kind, needed[at].digest), DigestMismatch);
             check_key(&*(data.add(entry) as *const Key), needed[at].signer)?;

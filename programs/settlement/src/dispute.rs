@@ -1,10 +1,12 @@
 //! A claimed trade: undisputed it is paid after its window; disputed it is ruled on, times out, or is agreed on later.
 
-use crate::accounts::{distinct, is, signed_by, Input};
-use crate::chain::{at_top, now};
-use crate::consent::{check_receipt, is_present, receipt};
+use crate::accounts::{is, signed_by, Input};
+use crate::agreed::cosigned;
+use crate::chain::now;
+use crate::consent::receipt;
 use crate::events::{Attested, Disputed, Event};
-use crate::payment::{config, Payment, Verdict, FINALIZED, RESOLVED, TIMED_OUT};
+use crate::layout::copy;
+use crate::payment::{config, Verdict, FINALIZED, RESOLVED, TIMED_OUT};
 use crate::ruling::{loser, middle, stakes, Loser};
 use crate::schema::call;
 use crate::state::{CLAIMED, DISPUTED};
@@ -12,26 +14,19 @@ use crate::terms::Delivery;
 use crate::{Done, Failure};
 
 const ARGUMENTS: usize = 8;
+const CONSENT_SLOTS: usize = 9;
 
 /// An interim receipt signed by both: what it says is beyond dispute, and paid at once where it was disputed.
 #[inline(never)]
 pub fn attest(input: &Input) -> Done {
-    let accounts = input.take::<{ call::ATTEST_ACCOUNTS }>(call::ATTEST_SIZE)?;
-    let [.., instructions, battery_wallet, buyer_wallet, _, _] = accounts;
-    let mut payment = Payment::take(input, 0)?;
+    input.take::<{ call::ATTEST_ACCOUNTS }>(call::ATTEST_SIZE)?;
+    crate::payment!(payment, input, 0, None);
     let trade = payment.trade()?;
     // SAFETY: a packed structure inside data whose length was compared.
     let delivery = unsafe { input.arguments::<Delivery>(ARGUMENTS) };
     delivery.check()?;
     let digest = receipt(&trade.trade_id, 0, &input.data[ARGUMENTS..]);
-    let has_battery = is_present(battery_wallet, payment.battery, input.program_id)?;
-    let has_buyer = is_present(buyer_wallet, payment.buyer, input.program_id)?;
-    let absent = [
-        if has_battery { None } else { Some(&*payment.battery) },
-        if has_buyer { None } else { Some(&*payment.buyer) },
-    ];
-    at_top()?;
-    check_receipt(instructions, absent, &digest)?;
+    cosigned(input, CONSENT_SLOTS, payment.battery, payment.buyer, &digest)?;
 
     let attested_wh = delivery.at_most(trade.claimed_wh);
     need!(attested_wh > trade.attested_wh && attested_wh > trade.safe_wh, BadAmount);
@@ -41,12 +36,12 @@ pub fn attest(input: &Input) -> Done {
         payment.leave_line(paid)?;
         trade.paid = trade.paid.checked_add(paid).ok_or(Failure::Overflow)?;
         trade.safe_wh = attested_wh;
-        payment.pay(paid)?;
+        payment.pay(paid, &mut 0)?;
     }
     trade.attested_wh = attested_wh;
-    let event = Attested {
-        trade_id: trade.trade_id,
-        line: trade.line,
+    let event = Attested { tag: Attested::TAG, kind: Attested::KIND,
+        trade_id: copy(&trade.trade_id),
+        line: copy(&trade.line),
         contract_no: trade.contract_no,
         safe_wh: attested_wh,
         paid: trade.paid,
@@ -60,14 +55,13 @@ pub fn attest(input: &Input) -> Done {
 #[inline(never)]
 pub fn finalize(input: &Input) -> Done {
     let accounts = input.take::<{ call::FINALIZE_ACCOUNTS }>(call::FINALIZE_SIZE)?;
-    let [battery, buyer, escrow, vault, line, account, payee, unpaid, _, rent_payer, _, _] = accounts;
-    distinct([battery, buyer, escrow, vault, line, account, payee, unpaid, rent_payer])?;
-    let mut payment = Payment::take(input, 0)?;
+    let [.., rent_payer, _, _] = accounts;
+    crate::payment!(payment, input, 0, Some(rent_payer));
     let trade = payment.ending(rent_payer)?;
     need!(trade.state == CLAIMED, BadState);
     need!(now()? >= trade.disputable_until, TooEarly);
     let verdict = Verdict { delivered_wh: trade.claimed_wh, how: FINALIZED, loser: Loser::Nobody };
-    payment.finish(trade, rent_payer, verdict)
+    payment.finish(trade, verdict, rent_payer)
 }
 
 /// Say that less was delivered than is claimed.
@@ -75,7 +69,7 @@ pub fn finalize(input: &Input) -> Done {
 pub fn dispute(input: &Input) -> Done {
     let accounts = input.take::<{ call::DISPUTE_ACCOUNTS }>(call::DISPUTE_SIZE)?;
     let config = config(input, 1)?;
-    let mut payment = Payment::take(input, 2)?;
+    crate::payment!(payment, input, 2, None);
     signed_by(&accounts[0], &payment.buyer.wallet)?;
     let trade = payment.trade()?;
     // SAFETY: the data has this length.
@@ -101,10 +95,10 @@ pub fn dispute(input: &Input) -> Done {
     trade.bond = stakes.bond;
     trade.held = stakes.held;
     trade.times_out_at = now.checked_add(config.timeout_s as i64).ok_or(Failure::Overflow)?;
-    payment.pay(paid)?;
-    let event = Disputed {
-        trade_id: trade.trade_id,
-        line: trade.line,
+    payment.pay(paid, &mut 0)?;
+    let event = Disputed { tag: Disputed::TAG, kind: Disputed::KIND,
+        trade_id: copy(&trade.trade_id),
+        line: copy(&trade.line),
         contract_no: trade.contract_no,
         claimed_wh: trade.claimed_wh,
         buyer_wh,
@@ -123,9 +117,8 @@ pub fn dispute(input: &Input) -> Done {
 #[inline(never)]
 pub fn resolve(input: &Input) -> Done {
     let accounts = input.take::<{ call::RESOLVE_ACCOUNTS }>(call::RESOLVE_SIZE)?;
-    let [resolver, battery, buyer, escrow, vault, line, account, payee, unpaid, _, rent_payer, _, _] = accounts;
-    distinct([battery, buyer, escrow, vault, line, account, payee, unpaid, rent_payer])?;
-    let mut payment = Payment::take(input, 1)?;
+    let [resolver, .., rent_payer, _, _] = accounts;
+    crate::payment!(payment, input, 1, Some(rent_payer));
     let trade = payment.ending(rent_payer)?;
     need!(resolver.is_signer(), NotSigner);
     need!(is(resolver, &trade.resolver), NotResolver);
@@ -134,20 +127,19 @@ pub fn resolve(input: &Input) -> Done {
     let delivered_wh = unsafe { input.number(ARGUMENTS) };
     need!(delivered_wh >= trade.safe_wh && delivered_wh <= trade.claimed_wh, BadAmount);
     let loser = loser(trade.claimed_wh, trade.buyer_wh, delivered_wh.wrapping_mul(2));
-    payment.finish(trade, rent_payer, Verdict { delivered_wh, how: RESOLVED, loser })
+    payment.finish(trade, Verdict { delivered_wh, how: RESOLVED, loser }, rent_payer)
 }
 
 /// End a dispute that nobody ruled on.
 #[inline(never)]
 pub fn timeout(input: &Input) -> Done {
     let accounts = input.take::<{ call::TIMEOUT_ACCOUNTS }>(call::TIMEOUT_SIZE)?;
-    let [battery, buyer, escrow, vault, line, account, payee, unpaid, _, rent_payer, _, _] = accounts;
-    distinct([battery, buyer, escrow, vault, line, account, payee, unpaid, rent_payer])?;
-    let mut payment = Payment::take(input, 0)?;
+    let [.., rent_payer, _, _] = accounts;
+    crate::payment!(payment, input, 0, Some(rent_payer));
     let trade = payment.ending(rent_payer)?;
     need!(trade.state == DISPUTED, BadState);
     need!(now()? >= trade.times_out_at, TooEarly);
     let loser = loser(trade.claimed_wh, trade.buyer_wh, trade.safe_wh.wrapping_add(trade.claimed_wh));
     let delivered_wh = middle(trade.safe_wh, trade.claimed_wh);
-    payment.finish(trade, rent_payer, Verdict { delivered_wh, how: TIMED_OUT, loser })
+    payment.finish(trade, Verdict { delivered_wh, how: TIMED_OUT, loser }, rent_payer)
 }

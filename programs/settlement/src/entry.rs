@@ -1,12 +1,14 @@
 //! Where the chain calls: reads the input, finds the instruction, answers with 0 or the number of a refusal.
 
-use core::mem::MaybeUninit;
+use core::mem::{size_of, MaybeUninit};
 
-use pinocchio::entrypoint::deserialize;
+use pinocchio::account::{RuntimeAccount, MAX_PERMITTED_DATA_INCREASE};
+use pinocchio::entrypoint::NON_DUP_MARKER;
 use pinocchio::syscalls::{abort, sol_memcmp_, sol_memcpy_, sol_memmove_, sol_memset_};
 use pinocchio::AccountView;
 
 use crate::accounts::Input;
+use crate::layout::Key;
 use crate::schema::{call, EVENT_TAG};
 use crate::{admin, claim, dispute, escrow, events, line, participant, settle};
 use crate::{Done, Failure};
@@ -14,14 +16,41 @@ use crate::{Done, Failure};
 /// One more than any instruction takes, so that too many are noticed.
 const ACCOUNTS: usize = 17;
 
+/// What lies between an account's data and the next account: room to grow, then the rent epoch.
+const AFTER_DATA: usize = MAX_PERMITTED_DATA_INCREASE + 8;
+
 #[no_mangle]
 pub unsafe extern "C" fn entrypoint(input: *mut u8) -> u64 {
     let mut accounts = [const { MaybeUninit::<AccountView>::uninit() }; ACCOUNTS];
-    // SAFETY: the chain hands over what `deserialize` reads, and it fills the first `count` accounts.
+    // SAFETY: the chain lays the input out like this: a count, the accounts, each of them whole or the index of an
+    // earlier one in eight bytes, then the length of the data, the data, and our address.
     let input = unsafe {
-        let (program_id, count, data) = deserialize::<ACCOUNTS>(input, &mut accounts);
-        let accounts = core::slice::from_raw_parts(accounts.as_ptr() as *const AccountView, count);
-        Input { program_id: program_id.as_array(), accounts, data }
+        let count = *(input as *const u64) as usize;
+        let mut at = input.add(8);
+        let mut index = 0;
+        while index < count {
+            let account = at as *mut RuntimeAccount;
+            let view = match (*account).borrow_state {
+                NON_DUP_MARKER => {
+                    let size = (*account).data_len as usize;
+                    at = at.add(size_of::<RuntimeAccount>() + AFTER_DATA + ((size + 7) & !7));
+                    AccountView::new_unchecked(account)
+                }
+                earlier => {
+                    at = at.add(8);
+                    accounts[earlier as usize % ACCOUNTS].assume_init()
+                }
+            };
+            if index < ACCOUNTS {
+                accounts[index].write(view);
+            }
+            index += 1;
+        }
+        let size = *(at as *const u64) as usize;
+        let data = core::slice::from_raw_parts(at.add(8), size);
+        let program_id = &*(at.add(8 + size) as *const Key);
+        let count = if count < ACCOUNTS { count } else { ACCOUNTS };
+        Input { program_id, accounts: core::slice::from_raw_parts(accounts.as_ptr() as *const AccountView, count), data }
     };
     match serve(&input) {
         Ok(()) => 0,

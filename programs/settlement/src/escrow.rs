@@ -3,7 +3,7 @@
 use crate::accounts::{distinct, is, key, maybe, read, signed_by, write, Input};
 use crate::chain::New;
 use crate::events::{Collected, Deposited, Event, FeesSwept, Withdrawn};
-use crate::layout::{same, ZERO};
+use crate::layout::{copy, equal, ZERO};
 use crate::payment::config;
 use crate::schema::call;
 use crate::state::{Escrow, MintRule, Participant, Unpaid};
@@ -17,7 +17,7 @@ const BUYER: u8 = 2;
 pub fn open_escrow(input: &Input) -> Done {
     let accounts = input.take::<{ call::OPEN_ESCROW_ACCOUNTS }>(call::OPEN_ESCROW_SIZE)?;
     let [wallet, buyer, escrow_account, vault, mint, token, system] = accounts;
-    distinct([wallet, escrow_account, vault])?;
+    distinct(&[*wallet, *escrow_account, *vault])?;
     let id = input.program_id;
     let buyer: &Participant = read(buyer, id)?;
     signed_by(wallet, &buyer.wallet)?;
@@ -28,9 +28,9 @@ pub fn open_escrow(input: &Input) -> Done {
     let seeds: [&[u8]; 3] = [b"escrow", key(wallet), key(mint)];
     let new = New { payer: wallet, account: escrow_account, system, seeds: &seeds, owner: id };
     let escrow: &mut Escrow = new.state(id)?;
-    escrow.buyer_wallet = buyer.wallet;
-    escrow.mint = *key(mint);
-    escrow.vault = *key(vault);
+    escrow.buyer_wallet = copy(&buyer.wallet);
+    escrow.mint = copy(key(mint));
+    escrow.vault = copy(key(vault));
     let seeds: [&[u8]; 2] = [b"vault", key(escrow_account)];
     let new = New { payer: wallet, account: vault, system, seeds: &seeds, owner: TOKEN_PROGRAM.as_array() };
     new.foreign(id, ACCOUNT_SIZE as u64)?;
@@ -42,14 +42,14 @@ pub fn open_escrow(input: &Input) -> Done {
 pub fn deposit(input: &Input) -> Done {
     let accounts = input.take::<{ call::DEPOSIT_ACCOUNTS }>(call::DEPOSIT_SIZE)?;
     let [wallet, _, rule, buyer, escrow_account, vault, source, token, authority, program] = accounts;
-    distinct([buyer, escrow_account, vault, source])?;
+    distinct(&[*buyer, *escrow_account, *vault, *source])?;
     let id = input.program_id;
     let config = config(input, 1)?;
     let rule: &MintRule = read(rule, id)?;
     let buyer: &mut Participant = write(buyer, id)?;
     let escrow: &mut Escrow = write(escrow_account, id)?;
     signed_by(wallet, &buyer.wallet)?;
-    let fits = same(&escrow.buyer_wallet, &buyer.wallet) && is(vault, &escrow.vault) && same(&rule.mint, &escrow.mint);
+    let fits = equal(&escrow.buyer_wallet, &buyer.wallet) && is(vault, &escrow.vault) && equal(&rule.mint, &escrow.mint);
     need!(fits, BadAccount);
     check_program(token)?;
     need!(config.paused == 0, Paused);
@@ -59,8 +59,8 @@ pub fn deposit(input: &Input) -> Done {
     need!(amount != 0, BadAmount);
     escrow.available = escrow.available.checked_add(amount).ok_or(Failure::Overflow)?;
     transfer(source, vault, wallet, amount);
-    let event = Deposited {
-        escrow: *key(escrow_account),
+    let event = Deposited { tag: Deposited::TAG, kind: Deposited::KIND,
+        escrow: copy(key(escrow_account)),
         amount,
         available: escrow.available,
         buyer_sequence: buyer.next(),
@@ -72,20 +72,20 @@ pub fn deposit(input: &Input) -> Done {
 pub fn withdraw(input: &Input) -> Done {
     let accounts = input.take::<{ call::WITHDRAW_ACCOUNTS }>(call::WITHDRAW_SIZE)?;
     let [wallet, buyer, escrow_account, vault, destination, token, authority, program] = accounts;
-    distinct([buyer, escrow_account, vault, destination])?;
+    distinct(&[*buyer, *escrow_account, *vault, *destination])?;
     let buyer: &mut Participant = write(buyer, input.program_id)?;
     let escrow: &mut Escrow = write(escrow_account, input.program_id)?;
     signed_by(wallet, &buyer.wallet)?;
-    need!(same(&escrow.buyer_wallet, &buyer.wallet) && is(vault, &escrow.vault), BadAccount);
+    need!(equal(&escrow.buyer_wallet, &buyer.wallet) && is(vault, &escrow.vault), BadAccount);
     check_program(token)?;
     // SAFETY: the data has this length.
     let amount = unsafe { input.number(8) };
     need!(amount != 0, BadAmount);
     escrow.available = escrow.available.checked_sub(amount).ok_or(Failure::NotEnough)?;
     pay_out(escrow, escrow_account, vault, destination, amount);
-    let event = Withdrawn {
-        escrow: *key(escrow_account),
-        destination: *key(destination),
+    let event = Withdrawn { tag: Withdrawn::TAG, kind: Withdrawn::KIND,
+        escrow: copy(key(escrow_account)),
+        destination: copy(key(destination)),
         amount,
         available: escrow.available,
         buyer_sequence: buyer.next(),
@@ -98,14 +98,14 @@ pub fn withdraw(input: &Input) -> Done {
 pub fn collect(input: &Input) -> Done {
     let accounts = input.take::<{ call::COLLECT_ACCOUNTS }>(call::COLLECT_SIZE)?;
     let [battery, escrow_account, vault, unpaid_account, destination, wallet, token, authority, program] = accounts;
-    distinct([battery, escrow_account, vault, unpaid_account, destination])?;
+    distinct(&[*battery, *escrow_account, *vault, *unpaid_account, *destination])?;
     let id = input.program_id;
     let battery: &mut Participant = write(battery, id)?;
     let escrow: &mut Escrow = write(escrow_account, id)?;
     let unpaid: &mut Unpaid = write(unpaid_account, id)?;
     let fits = is(vault, &escrow.vault)
-        && same(&unpaid.escrow, key(escrow_account))
-        && same(&unpaid.wallet, &battery.wallet);
+        && equal(&unpaid.escrow, key(escrow_account))
+        && equal(&unpaid.wallet, &battery.wallet);
     need!(fits, BadAccount);
     check_program(token)?;
     match maybe(wallet, id) {
@@ -117,9 +117,9 @@ pub fn collect(input: &Input) -> Done {
     unpaid.amount = 0;
     escrow.unpaid = escrow.unpaid.checked_sub(amount).ok_or(Failure::NotEnough)?;
     pay_out(escrow, escrow_account, vault, destination, amount);
-    let event = Collected {
-        unpaid: *key(unpaid_account),
-        destination: *key(destination),
+    let event = Collected { tag: Collected::TAG, kind: Collected::KIND,
+        unpaid: copy(key(unpaid_account)),
+        destination: copy(key(destination)),
         amount,
         battery_sequence: battery.next(),
     };
@@ -130,20 +130,20 @@ pub fn collect(input: &Input) -> Done {
 pub fn sweep_fees(input: &Input) -> Done {
     let accounts = input.take::<{ call::SWEEP_FEES_ACCOUNTS }>(call::SWEEP_FEES_SIZE)?;
     let [_, buyer, escrow_account, vault, destination, token, authority, program] = accounts;
-    distinct([buyer, escrow_account, vault, destination])?;
+    distinct(&[*buyer, *escrow_account, *vault, *destination])?;
     let config = config(input, 0)?;
     let buyer: &mut Participant = write(buyer, input.program_id)?;
     let escrow: &mut Escrow = write(escrow_account, input.program_id)?;
-    need!(same(&escrow.buyer_wallet, &buyer.wallet) && is(vault, &escrow.vault), BadAccount);
+    need!(equal(&escrow.buyer_wallet, &buyer.wallet) && is(vault, &escrow.vault), BadAccount);
     check_program(token)?;
-    need!(!same(&config.treasury, &ZERO) && is_fit(destination, &escrow.mint, &config.treasury), BadAccount);
+    need!(!equal(&config.treasury, &ZERO) && is_fit(destination, &escrow.mint, &config.treasury), BadAccount);
     let amount = escrow.fees_due;
     need!(amount != 0, BadAmount);
     escrow.fees_due = 0;
     pay_out(escrow, escrow_account, vault, destination, amount);
-    let event = FeesSwept {
-        escrow: *key(escrow_account),
-        destination: *key(destination),
+    let event = FeesSwept { tag: FeesSwept::TAG, kind: FeesSwept::KIND,
+        escrow: copy(key(escrow_account)),
+        destination: copy(key(destination)),
         amount,
         buyer_sequence: buyer.next(),
     };

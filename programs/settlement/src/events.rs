@@ -4,13 +4,11 @@
 //! its hash, which costs a tenth of deriving it: no key is known for a hash of our choosing that lies on the curve, and
 //! one that does lie there cannot sign for us, so a bump that is not the canonical one gains nobody anything.
 
-use pinocchio::address::Address;
 use pinocchio::cpi::{Seed, Signer};
-use pinocchio::instruction::InstructionAccount;
 use pinocchio::AccountView;
 
 use crate::accounts::{is, key, Input};
-use crate::chain::{call, log, sha256};
+use crate::chain::{log, sha256, Call, SIGNER};
 use crate::layout::{same, Key};
 use crate::schema::event;
 use crate::schema::EVENT_TAG;
@@ -19,41 +17,24 @@ use crate::{Done, Failure};
 const SEED: &[u8] = b"__event_authority";
 const MARKER: &[u8] = b"ProgramDerivedAddress";
 
-/// An event as it stands in an instruction to ourselves.
-#[repr(C, packed)]
-pub struct Money<T> {
-    pub tag: u64,
-    pub kind: u64,
-    pub event: T,
-}
-
-/// An event as it stands in a log line.
-#[repr(C, packed)]
-pub struct Line<T> {
-    pub kind: u64,
-    pub event: T,
-}
-
+/// An event with its tag and kind before it, as it stands in an instruction to ourselves; a log line has no tag.
 pub trait Event: Sized {
-    const KIND: u64;
-
     /// Tell it by an instruction to ourselves; the last two accounts are event authority and program.
     #[inline(always)]
-    fn emit(self, input: &Input, authority: &AccountView, program: &AccountView) -> Done {
-        let whole = Money { tag: EVENT_TAG, kind: Self::KIND, event: self };
-        // SAFETY: the structure is packed, so each of its bytes is written.
-        let bytes = unsafe {
-            core::slice::from_raw_parts(&whole as *const _ as *const u8, core::mem::size_of::<Money<Self>>())
-        };
-        emit(input.program_id, authority, program, bytes)
+    fn emit(&self, input: &Input, authority: &AccountView, program: &AccountView) -> Done {
+        emit(input.program_id, authority, program, self.bytes())
     }
 
     /// Tell it by a log line.
     #[inline(always)]
-    fn log(self) {
-        let whole = Line { kind: Self::KIND, event: self };
+    fn log(&self) {
+        log(&self.bytes()[8..]);
+    }
+
+    #[inline(always)]
+    fn bytes(&self) -> &[u8] {
         // SAFETY: the structure is packed, so each of its bytes is written.
-        log(unsafe { core::slice::from_raw_parts(&whole as *const _ as *const u8, core::mem::size_of::<Line<Self>>()) });
+        unsafe { core::slice::from_raw_parts(self as *const Self as *const u8, core::mem::size_of::<Self>()) }
     }
 }
 
@@ -75,10 +56,9 @@ fn emit(program_id: &Key, authority: &AccountView, program: &AccountView, bytes:
     need!(is(program, program_id), BadAccount);
     let bump = [bump_of(key(authority), program_id)?];
     let seeds = [Seed::from(SEED), Seed::from(&bump)];
-    let metas = [InstructionAccount::readonly_signer(authority.address())];
-    let callee: &Address = program.address();
+    let (program, signers) = (program.address(), [Signer::from(&seeds)]);
     // SAFETY: the only account handed over has no data.
-    unsafe { call(callee, metas, [authority], bytes, &[Signer::from(&seeds)]) };
+    unsafe { Call { program, accounts: &[(authority, SIGNER)], data: bytes, signers: &signers }.invoke() };
     Ok(())
 }
 
@@ -95,11 +75,15 @@ macro_rules! events {
         $(
             #[repr(C, packed)]
             pub struct $name {
+                pub tag: u64,
+                pub kind: u64,
                 $(pub $field: $type),*
             }
-            impl Event for $name {
-                const KIND: u64 = event::$kind;
+            impl $name {
+                pub const TAG: u64 = EVENT_TAG;
+                pub const KIND: u64 = event::$kind;
             }
+            impl Event for $name {}
         )*
     };
 }

@@ -19,6 +19,18 @@ pub fn same(one: &Key, other: &Key) -> bool {
     }
 }
 
+/// Whether two keys are equal, where a few units more matter less than the room that comparing takes in the program.
+#[inline(never)]
+pub fn equal(one: &Key, other: &Key) -> bool {
+    same(one, other)
+}
+
+/// Return a copy; by a call, which takes a third of the room in the program.
+#[inline(never)]
+pub fn copy(from: &Key) -> Key {
+    *from
+}
+
 const DIGITS: &[u8; 58] = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 
 /// Return the address that a text in base58 says; while compiling only, where a wrong text is an error.

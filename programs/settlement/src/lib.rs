@@ -34,6 +34,8 @@ mod accounts;
 #[cfg(any(target_os = "solana", target_arch = "bpf"))]
 mod admin;
 #[cfg(any(target_os = "solana", target_arch = "bpf"))]
+mod agreed;
+#[cfg(any(target_os = "solana", target_arch = "bpf"))]
 mod chain;
 #[cfg(any(target_os = "solana", target_arch = "bpf"))]
 mod claim;

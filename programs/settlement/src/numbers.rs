@@ -1,8 +1,16 @@
 //! Contract numbers of a Line: each is spent once. Below `base` all are; of the 256 from there a bit says it.
 
-use crate::Failure;
+use crate::{Done, Failure};
 
 pub const WINDOW: u64 = 256;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Number {
+    Free,
+    Spent,
+    /// Not yet among the 256.
+    Beyond,
+}
 
 /// What is spent: `used` bit n stands for `base + n`, from the lowest bit of the lowest word.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -13,27 +21,35 @@ pub struct Numbers {
 }
 
 impl Numbers {
-    /// Whether a number is spent. Refuses one beyond the window.
-    #[inline(always)]
-    pub fn is_spent(&self, number: u64) -> Result<bool, Failure> {
-        if number < self.base {
-            return Ok(true);
-        }
+    /// Return what is known of a number.
+    #[inline(never)]
+    pub fn state(&self, number: u64) -> Number {
         let place = number.wrapping_sub(self.base);
-        if place >= WINDOW {
-            return Err(Failure::NumberOutOfWindow);
+        if number < self.base {
+            Number::Spent
+        } else if place >= WINDOW {
+            Number::Beyond
+        } else if (self.used[(place / 64) as usize & 3] >> (place % 64)) & 1 == 1 {
+            Number::Spent
+        } else {
+            Number::Free
         }
-        Ok((self.used[(place / 64) as usize & 3] >> (place % 64)) & 1 == 1)
     }
 
-    /// Spend a number of the window that is not spent, and move `base` over what is spent from it on.
-    #[inline(always)]
-    pub fn spend(&mut self, number: u64) {
+    /// Spend a free number, and move `base` over what is spent from it on. Refuses one that is not free.
+    #[inline(never)]
+    pub fn spend(&mut self, number: u64) -> Done {
+        match self.state(number) {
+            Number::Spent => return Err(Failure::NumberUsed),
+            Number::Beyond => return Err(Failure::NumberOutOfWindow),
+            Number::Free => (),
+        }
         let place = number.wrapping_sub(self.base);
         self.used[(place / 64) as usize & 3] |= 1 << (place % 64);
         while self.used[0] & 1 == 1 {
             self.slide();
         }
+        Ok(())
     }
 
     #[inline(always)]
@@ -67,18 +83,17 @@ mod tests {
                 seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                 let reach = [1, 3, 64, 65, 256, 260][(seed >> 40) as usize % 6];
                 let number = numbers.base.saturating_sub(2) + (seed >> 33) % reach;
-                match numbers.is_spent(number) {
-                    Err(failure) => {
-                        assert_eq!(failure, Failure::NumberOutOfWindow);
-                        assert!(number >= numbers.base + WINDOW);
-                    }
-                    Ok(is_spent) => {
-                        assert_eq!(is_spent, spent.contains(&number));
-                        if !is_spent {
-                            numbers.spend(number);
-                            spent.insert(number);
-                        }
-                    }
+                let expected = match number {
+                    _ if spent.contains(&number) => Number::Spent,
+                    _ if number >= numbers.base + WINDOW => Number::Beyond,
+                    _ => Number::Free,
+                };
+                assert_eq!(numbers.state(number), expected);
+                match (expected, numbers.spend(number)) {
+                    (Number::Free, Ok(())) => assert!(spent.insert(number)),
+                    (Number::Spent, Err(Failure::NumberUsed)) => (),
+                    (Number::Beyond, Err(Failure::NumberOutOfWindow)) => (),
+                    other => panic!("{other:?}"),
                 }
                 assert!(!spent.contains(&numbers.base));
                 assert!((0..numbers.base).all(|n| spent.contains(&n)));

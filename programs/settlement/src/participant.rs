@@ -4,7 +4,7 @@ use crate::accounts::{distinct, key, signed_by, write, Input};
 use crate::chain::{at_top, now, New};
 use crate::consent::{check, registration, Needed, Signer, REGISTRATION};
 use crate::events::{Event, KeyRotated, Registered};
-use crate::layout::{same, Key, ZERO};
+use crate::layout::{copy, equal, Key, ZERO};
 use crate::payment::config;
 use crate::schema::call;
 use crate::state::Participant;
@@ -16,23 +16,23 @@ const BOTH: u8 = 3;
 pub fn register(input: &Input) -> Done {
     let accounts = input.take::<{ call::REGISTER_ACCOUNTS }>(call::REGISTER_SIZE)?;
     let [wallet, _, account, instructions, system] = accounts;
-    distinct([wallet, account])?;
+    distinct(&[*wallet, *account])?;
     let config = config(input, 1)?;
     need!(wallet.is_signer(), NotSigner);
     let role = input.data[8];
     // SAFETY: the data has this length.
     let signing_key: &Key = unsafe { input.arguments(9) };
     need!(role != 0 && role <= BOTH, BadAmount);
-    need!(!same(signing_key, &ZERO) && !same(signing_key, key(wallet)), BadKey);
+    need!(!equal(signing_key, &ZERO) && !equal(signing_key, key(wallet)), BadKey);
     need!(config.paused == 0, Paused);
     let seeds: [&[u8]; 2] = [b"part", key(wallet)];
     let new = New { payer: wallet, account, system, seeds: &seeds, owner: input.program_id };
     let participant: &mut Participant = new.state(input.program_id)?;
     check_key(input, &config.genesis, key(wallet), signing_key, instructions)?;
     participant.role = role;
-    participant.wallet = *key(wallet);
-    participant.signing_key = *signing_key;
-    Registered { wallet: *key(wallet), signing_key: *signing_key, role }.log();
+    participant.wallet = copy(key(wallet));
+    participant.signing_key = copy(signing_key);
+    Registered { tag: Registered::TAG, kind: Registered::KIND, wallet: copy(key(wallet)), signing_key: copy(signing_key), role }.log();
     Ok(())
 }
 
@@ -45,15 +45,15 @@ pub fn rotate_key(input: &Input) -> Done {
     signed_by(wallet, &participant.wallet)?;
     // SAFETY: the data has this length.
     let new_key: &Key = unsafe { input.arguments(8) };
-    let is_new = !same(new_key, &ZERO) && !same(new_key, key(wallet)) && !same(new_key, &participant.signing_key);
+    let is_new = !equal(new_key, &ZERO) && !equal(new_key, key(wallet)) && !equal(new_key, &participant.signing_key);
     need!(is_new, BadKey);
     let now = now()?;
     need!(now >= participant.previous_until, KeyTooYoung);
     check_key(input, &config.genesis, key(wallet), new_key, instructions)?;
-    participant.previous_key = participant.signing_key;
+    participant.previous_key = copy(&participant.signing_key);
     participant.previous_until = now.checked_add(RELEASE_DELAY_S).ok_or(Failure::Overflow)?;
-    participant.signing_key = *new_key;
-    KeyRotated { wallet: *key(wallet), signing_key: *new_key, previous_until: participant.previous_until }.log();
+    participant.signing_key = copy(new_key);
+    KeyRotated { tag: KeyRotated::TAG, kind: KeyRotated::KIND, wallet: copy(key(wallet)), signing_key: copy(new_key), previous_until: participant.previous_until }.log();
     Ok(())
 }
 

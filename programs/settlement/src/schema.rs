@@ -127,7 +127,7 @@ pub mod event {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u32)]
+#[repr(u64)]
 pub enum Failure {
     /// the program has no such instruction, or it is as long as none
     UnknownInstruction = 6000,

@@ -8,8 +8,6 @@ use crate::schema::account;
 pub trait State {
     const TAG: u64;
     const SIZE: usize;
-    fn tag(&self) -> u64;
-    fn version(&self) -> u8;
     fn begin(&mut self, bump: u8);
 }
 
@@ -18,14 +16,6 @@ macro_rules! account_of {
         impl State for $name {
             const TAG: u64 = account::$tag;
             const SIZE: usize = account::$size;
-            #[inline(always)]
-            fn tag(&self) -> u64 {
-                self.tag
-            }
-            #[inline(always)]
-            fn version(&self) -> u8 {
-                self.version
-            }
             #[inline(always)]
             fn begin(&mut self, bump: u8) {
                 self.tag = Self::TAG;

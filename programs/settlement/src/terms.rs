@@ -1,6 +1,6 @@
 //! The terms of a contract and the numbers of a delivery as they come in an instruction, and what is in range.
 
-use crate::layout::{same, Key, ZERO};
+use crate::layout::{equal, Key, ZERO};
 use crate::money::{FEE_BPS_MAX, UNITS_PER_CENT_MAX};
 use crate::Done;
 
@@ -59,8 +59,8 @@ impl Terms {
         need!(self.starts_at_s >= 1 && self.ends_at_s > self.starts_at_s, BadTerms);
         let valid_s = self.valid_until_s.wrapping_sub(self.ends_at_s);
         need!(self.valid_until_s > 0 && valid_s >= VALID_MIN_S && valid_s <= VALID_MAX_S, BadTerms);
-        need!(same(&self.meter_key, &ZERO) && !same(&self.resolver, &ZERO), BadTerms);
-        need!(!same(&self.resolver, battery_wallet) && !same(&self.resolver, buyer_wallet), SameParty);
+        need!(equal(&self.meter_key, &ZERO) && !equal(&self.resolver, &ZERO), BadTerms);
+        need!(!equal(&self.resolver, battery_wallet) && !equal(&self.resolver, buyer_wallet), SameParty);
         Ok(())
     }
 }

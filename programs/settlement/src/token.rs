@@ -2,11 +2,10 @@
 
 use pinocchio::address::Address;
 use pinocchio::cpi::{Seed, Signer};
-use pinocchio::instruction::InstructionAccount;
 use pinocchio::AccountView;
 
 use crate::accounts::{is, key};
-use crate::chain::call;
+use crate::chain::{Call, SIGNER, WRITABLE};
 use crate::layout::{address, same, Key};
 use crate::state::Escrow;
 use crate::Done;
@@ -25,14 +24,14 @@ const TRANSFER: u8 = 3;
 const INITIALIZE_ACCOUNT_3: u8 = 18;
 
 /// Refuse another program in the token program's place.
-#[inline(always)]
+#[inline(never)]
 pub fn check_program(account: &AccountView) -> Done {
     need!(is(account, TOKEN_PROGRAM.as_array()), BadAccount);
     Ok(())
 }
 
 /// Refuse what is not a mint of the classic token program, or is that of wrapped lamports; return its decimals.
-#[inline(always)]
+#[inline(never)]
 pub fn check_mint(mint: &AccountView, decimals: &mut u8) -> Done {
     need!(same(mint.owner().as_array(), TOKEN_PROGRAM.as_array()), MintNotAllowed);
     need!(mint.data_len() == MINT_SIZE && !is(mint, NATIVE_MINT.as_array()), MintNotAllowed);
@@ -45,7 +44,7 @@ pub fn check_mint(mint: &AccountView, decimals: &mut u8) -> Done {
 }
 
 /// Whether this is a token account of the mint that belongs to the owner and can take money.
-#[inline(always)]
+#[inline(never)]
 pub fn is_fit(account: &AccountView, mint: &Key, owner: &Key) -> bool {
     let is_token = same(account.owner().as_array(), TOKEN_PROGRAM.as_array()) && account.data_len() == ACCOUNT_SIZE;
     // SAFETY: it has the bytes of a token account, which begins with mint and owner.
@@ -84,13 +83,9 @@ fn send(from: &AccountView, to: &AccountView, authority: &AccountView, amount: u
     let mut data = [0u8; 9];
     data[0] = TRANSFER;
     data[1..9].copy_from_slice(&amount.to_le_bytes());
-    let metas = [
-        InstructionAccount::writable(from.address()),
-        InstructionAccount::writable(to.address()),
-        InstructionAccount::readonly_signer(authority.address()),
-    ];
+    let accounts = [(from, WRITABLE), (to, WRITABLE), (authority, SIGNER)];
     // SAFETY: what is read of token accounts is read before; the escrow is not written by the token program.
-    unsafe { call(&TOKEN_PROGRAM, metas, [from, to, authority], &data, signers) };
+    unsafe { Call { program: &TOKEN_PROGRAM, accounts: &accounts, data: &data, signers }.invoke() };
 }
 
 /// Make a new account of the token program's a token account of the mint that `owner` holds.
@@ -99,7 +94,7 @@ pub fn initialize_account(account: &AccountView, mint: &AccountView, owner: &Acc
     let mut data = [0u8; 33];
     data[0] = INITIALIZE_ACCOUNT_3;
     data[1..33].copy_from_slice(key(owner));
-    let metas = [InstructionAccount::writable(account.address()), InstructionAccount::readonly(mint.address())];
+    let accounts = [(account, WRITABLE), (mint, 0)];
     // SAFETY: no reference to the data of either is held.
-    unsafe { call(&TOKEN_PROGRAM, metas, [account, mint], &data, &[]) };
+    unsafe { Call { program: &TOKEN_PROGRAM, accounts: &accounts, data: &data, signers: &[] }.invoke() };
 }
