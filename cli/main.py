@@ -25,6 +25,7 @@ _COMMANDS: Final = {
     "keys": ("cli.keys", "Make, show and move the keys of a device."),
     "sim": ("cli.sim", "Simulated devices on real sockets."),
     "ledger": ("cli.ledger", "Run a ledger on this machine: Solana's runtime behind its JSON-RPC."),
+    "program": ("cli.program", "Bring the settlement program to a cluster."),
     "simulate": ("cli.simulate", "Trade for hours in virtual time under faults drawn from one seed."),
     "study": ("cli.study", "Hold the auction against theory."),
     "status": ("cli.status", "Show what a running agent is doing."),

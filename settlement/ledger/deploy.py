@@ -19,7 +19,7 @@ from settlement.program.addresses import Addresses
 from settlement.program.codec import LayoutError
 from settlement.program.loader import LOADER, ProgramData
 from settlement.rpc import Question
-from settlement.rpc.answers import number
+from settlement.rpc.answers import ACCOUNT_BYTES_MAX, number
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -35,8 +35,8 @@ _DEPLOY_UNITS: Final = 400_000
 _VISIBLE_AFTER: Final = 1
 """Slots after its deployment in which a program can be called."""
 _POLL_S: Final = 0.4
-CODE_BYTES_MAX: Final = 48 * 1_024
-"""What is read back of a program fits into one answer."""
+CODE_BYTES_MAX: Final = ACCOUNT_BYTES_MAX - loader.PROGRAM_DATA_HEAD_BYTES
+"""What is read back of a program must fit into one answer."""
 
 
 class DeployError(LedgerError):
@@ -75,7 +75,7 @@ async def deploy(
             raise DeployError(f"{address} is another program already: deploy to another address, or upgrade it")
         return Deployed(program=address, slot=found.slot, authority=found.authority, fresh=False)
     buffer = buffer_key(lander.payer, program.public_key, code)
-    sizes = {size: await _rent(lander, size) for size in _sizes(code)}
+    sizes = {size: await rent_of(lander, size) for size in _sizes(code)}
     plan = loader.deployment(
         code,
         payer=Pubkey.from_bytes(lander.payer.public_key),
@@ -153,7 +153,7 @@ def _is_same(found: bytes, code: bytes) -> bool:
 
 async def _buffered(lander: Lander, buffer: SeedKey, size: int) -> bytes | None:
     """Return what a buffer holds so far, None when there is none. Raises DeployError for another's."""
-    (account,) = await _accounts(lander, buffer.public_key)
+    account = await account_of(lander, buffer.public_key)
     if account is None:
         return None
     head = _BUFFER_TAG + lander.payer.public_key
@@ -170,7 +170,13 @@ async def _accounts(lander: Lander, *keys: bytes) -> tuple[Account | None, ...]:
     return accounts
 
 
-async def _rent(lander: Lander, size: int) -> int:
+async def account_of(lander: Lander, key: bytes) -> Account | None:
+    """Return a confirmed account, None when there is none."""
+    return (await _accounts(lander, key))[0]
+
+
+async def rent_of(lander: Lander, size: int) -> int:
+    """Return the lamports that an account of so many bytes must hold."""
     asked = Question("getMinimumBalanceForRentExemption", [size], number)
     lamports: int = await lander.patiently(lambda: lander.client.call(asked))
     return lamports

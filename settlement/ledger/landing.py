@@ -10,8 +10,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from settlement.failures import explain
 from settlement.ledger.errors import LedgerError
-from settlement.ledger.words import error_text
 from settlement.rpc.answers import STATUSES_MAX
 from settlement.rpc.errors import (
     NoEndpointError,
@@ -49,7 +49,7 @@ class LandingError(LedgerError):
     """A transaction that failed, or did not land; the program's log where it is known."""
 
     def __init__(self, problem: str, logs: Sequence[str] = ()) -> None:
-        super().__init__("\n  ".join([problem, *logs]))
+        super().__init__(problem)
         self.logs = tuple(logs)
 
 
@@ -127,7 +127,7 @@ class Lander:
             await self.client.send(one.encoded, one.signature, preflight=True)
         except PreflightError as error:
             if error.failure not in _HARMLESS:
-                raise LandingError(str(error), error.logs) from error
+                raise LandingError(explain(error.failure, error.problem).text, error.logs) from error
         except RefusedError:
             raise
         except (RpcError, NoEndpointError) as error:
@@ -144,7 +144,7 @@ class Lander:
                 if status is None or not status.reached("confirmed"):
                     continue
                 if status.error is not None:
-                    raise LandingError(error_text(status.error))
+                    raise LandingError(explain(status.error).text)
                 found[place] = waiting[place].signature
         return found
 
