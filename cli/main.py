@@ -23,6 +23,8 @@ _COMMANDS: Final = {
     "check-site": ("cli.check_site", "Check a site file and print what it means."),
     "demo": ("cli.demo", "Run batteries, agents and aggregators on this machine and watch them trade."),
     "keys": ("cli.keys", "Make, show and move the keys of a device."),
+    "line": ("cli.line", "What a buyer lays aside for batteries."),
+    "register": ("cli.register", "Make a battery or a buyer a Participant of the settlement program."),
     "sim": ("cli.sim", "Simulated devices on real sockets."),
     "ledger": ("cli.ledger", "Run a ledger on this machine: Solana's runtime behind its JSON-RPC."),
     "program": ("cli.program", "Bring the settlement program to a cluster."),
