@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from settlement.errors import OutboxFullError
+from settlement.errors import OutboxFullError, SettlementError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,6 +88,14 @@ class Cashier:
         self._executor.close()
         self._file.close()
 
+    def abandon(self) -> None:
+        """Leave everything as a crash would: what waits is not written, the file is let go."""
+        self._closed = True
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        self._file.close()
+
     def _hand_all_over(self) -> None:
         for entry in self._settling.book:
             if self._settling.book.is_durable(entry.key):
@@ -103,6 +111,8 @@ class Cashier:
             if "hand over" not in self._timers:
                 self._emit("outbox_full", {"reason": str(error)})
             self._after("hand over", HAND_OVER_S, self._hand_over_again)
+        except SettlementError as error:
+            self._emit("cheque_refused", {"bid_id": entry.key.bid_id, "problem": str(error)})
 
     def _hand_over_again(self) -> None:
         del self._timers["hand over"]

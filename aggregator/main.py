@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 import structlog
 import uvloop
 
-from aggregator.service import Aggregator, Surroundings, label_of
+from aggregator.keys import open_keys
+from aggregator.service import Aggregator, Money, Surroundings, label_of
 from etp.auth import AuthPolicy
 from etp.io.client import connect
 from etp.io.group import MulticastSettings, MulticastUnavailable
@@ -22,13 +23,16 @@ from etp.io.pollclock import PollClock
 from etp.limits import Limits
 from etp.timing import Role
 from etp.traffic import Traffic
-from settlement.keys import IdentityKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aggregator.config import AggregatorConfig
     from aggregator.slot import Conversation, Slot
+    from etp.auth import Signer
+    from settlement.keyring import KeyRing
+    from settlement.settler import Settler
+    from settlement.settler_types import SettlerEvent, SettlerSettings
 
 _LOG: Final = structlog.get_logger("aggregator")
 
@@ -38,7 +42,8 @@ def run_aggregator(
 ) -> None:
     """Buy until SIGTERM or SIGINT; `ready` gets the ready line, `write` every event as a JSON line.
 
-    With `write` the ready line goes there as well, as JSON, and `ready` is not called. Raises KeyFileError.
+    With `write` the ready line goes there as well, as JSON, and `ready` is not called. Raises SettlementError for keys
+    or an outbox that cannot be used, ChequeFileError for such a journal.
     """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(config, ready, write))
@@ -54,7 +59,8 @@ async def _serve(config: AggregatorConfig, ready: Callable[[str], None], write: 
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
-    key = None if config.root_file is None else IdentityKey.from_file(config.directory / config.root_file)
+    keys = open_keys(config)
+    key = None if keys is None else keys.identity
     policy = AuthPolicy(peers=config.network.peers, trusted=config.network.trusted_keys, signer=key)
     device_id = label_of(config.name) if key is None else key.device_id
     traffic = Traffic()
@@ -74,10 +80,19 @@ async def _serve(config: AggregatorConfig, ready: Callable[[str], None], write: 
     chance = random.Random(config.seed)  # noqa: S311 (a market's chance, no secret)
     aggregator = Aggregator(
         config,
-        Surroundings(device_id=device_id, dial=dial, wall_ms=wall_ms, rng=chance, write=write, traffic=traffic),
+        Surroundings(
+            device_id=device_id,
+            dial=dial,
+            wall_ms=wall_ms,
+            rng=chance,
+            write=write,
+            traffic=traffic,
+            money=None if config.settlement is None or keys is None else _money(keys),
+        ),
     )
     finder = _finder(config, policy, device_id, aggregator)
     try:
+        await aggregator.open()
         await _look(config, finder)
         aggregator.start()
         _say_ready(config, device_id, ready, write)
@@ -85,6 +100,17 @@ async def _serve(config: AggregatorConfig, ready: Callable[[str], None], write: 
     finally:
         finder.close()
         await aggregator.stop()
+
+
+def _money(keys: KeyRing) -> Money:
+    """Return what settlement needs; what a ledger takes is loaded only here."""
+    from settlement.outbox import ThreadExecutor  # noqa: PLC0415
+    from settlement.settler import open_settler  # noqa: PLC0415
+
+    def opened(settings: SettlerSettings, wallet: Signer, on_event: Callable[[SettlerEvent], None]) -> Settler:
+        return open_settler(settings, wallet=wallet, on_event=on_event)
+
+    return Money(keys=keys, open_settler=opened, executor=ThreadExecutor("cheque-writer"))
 
 
 def _finder(config: AggregatorConfig, policy: AuthPolicy, device_id: int, aggregator: Aggregator) -> Finder:

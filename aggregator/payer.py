@@ -61,11 +61,11 @@ class Payer:
         else:
             try:
                 self.settling.purser.terms.check_offer(offer)
+                self.settling.settler.watch(offer.battery_wallet)
             except TermsError as error:
                 self.why_not = f"its terms are not ours: {error}"
             else:
                 self.offer, self.why_not = offer, ""
-                self.settling.settler.watch(offer.battery_wallet)
         return self._tell(self.why_not)
 
     def key_of(self, bid_id: int) -> Key:

@@ -28,12 +28,19 @@ class SettlerPort(Protocol):
         """End; what is durable stays."""
         ...
 
+    def abandon(self) -> None:
+        """Leave everything as a crash would."""
+        ...
+
     def put(self, cheque: Cheque, seen_wh: int | None = None) -> None:
-        """Take over a cheque; `seen_wh` is what the buyer stands for when the battery claims. May be repeated."""
+        """Take over a cheque; `seen_wh` is what the buyer stands for when the battery claims. May be repeated.
+
+        Raises SettlementError when it takes no more, or knows better.
+        """
         ...
 
     def watch(self, wallet: bytes) -> None:
-        """Read the Line to a battery's wallet from now on."""
+        """Read the Line to a battery's wallet from now on. Raises TermsError when it reads as many as it can."""
         ...
 
     def line(self, wallet: bytes) -> LineState | None:

@@ -84,6 +84,11 @@ class Till:
         self.cashier.close()
         await self.settler.close()
 
+    def abandon(self) -> None:
+        """Leave everything as a crash would: nothing more is written, the files are let go."""
+        self.cashier.abandon()
+        self.settler.abandon()
+
     def running(self) -> list[Entry]:
         """Return the trades of an earlier process that may still be delivered."""
         return [entry for entry in self.settling.book if is_running(entry, self._wall_ms())]

@@ -30,7 +30,7 @@ def aggregator(
     from agent.errors import LogSettingError
     from agent.logs import setup
     from aggregator.config import load_config
-    from aggregator.errors import ConfigError
+    from aggregator.errors import ChequeFileError, ConfigError
     from aggregator.main import run_aggregator, wall_ms
     from aggregator.output import LineWriter
     from etp.errors import EtpError
@@ -46,7 +46,7 @@ def aggregator(
     lines = LineWriter(cast("TextIO", Outlet(sys.stdout, on_failure=terminate))) if as_json else None
     try:
         run_aggregator(settings, ready=typer.echo, write=None if lines is None else lines.put)
-    except (EtpError, SettlementError) as error:
+    except (ChequeFileError, EtpError, SettlementError) as error:
         typer.echo(f"wattbid aggregator: {error}", err=True)
         raise typer.Exit(1) from error
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from settlement.errors import OutboxFullError
+from settlement.errors import OutboxFullError, TermsError
 from settlement.lines import LineState
 from settlement.settler_types import EventKind, SettlerEvent, wallet_text
 
@@ -49,6 +49,7 @@ class StandInSettler:
         """Every cheque in the order in which it came, with the buyer's own figure."""
         self.watched: list[bytes] = []
         self.lines: dict[bytes, LineState] = {}
+        self.watches_max = 1_024
         self.is_full = False
         self.is_running = False
         self.on_event = on_event or (lambda _: None)
@@ -61,6 +62,10 @@ class StandInSettler:
         """Run no more."""
         self.is_running = False
 
+    def abandon(self) -> None:
+        """Run no more."""
+        self.is_running = False
+
     def put(self, cheque: Cheque, seen_wh: int | None = None) -> None:
         """Put on record. Raises OutboxFullError while it is full, SignatureRefusedError for what is no cheque."""
         if self.is_full:
@@ -69,7 +74,9 @@ class StandInSettler:
         self.puts.append((cheque, seen_wh))
 
     def watch(self, wallet: bytes) -> None:
-        """Note whose Line is wanted."""
+        """Note whose Line is wanted. Raises TermsError beyond `watches_max`."""
+        if len(self.watched) >= self.watches_max:
+            raise TermsError("wallet", f"{self.watches_max} are watched already")
         self.watched.append(wallet)
 
     def line(self, wallet: bytes) -> LineState | None:
