@@ -10,8 +10,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from settlement.failures import explain
+from settlement.failures import custom_number, explain
 from settlement.ledger.errors import LedgerError
+from settlement.ledger.words import error_text
 from settlement.rpc.answers import STATUSES_MAX
 from settlement.rpc.errors import (
     NoEndpointError,
@@ -127,7 +128,7 @@ class Lander:
             await self.client.send(one.encoded, one.signature, preflight=True)
         except PreflightError as error:
             if error.failure not in _HARMLESS:
-                raise LandingError(explain(error.failure, error.problem).text, error.logs) from error
+                raise LandingError(_why(error.failure, error.problem), error.logs) from error
         except RefusedError:
             raise
         except (RpcError, NoEndpointError) as error:
@@ -144,9 +145,15 @@ class Lander:
                 if status is None or not status.reached("confirmed"):
                     continue
                 if status.error is not None:
-                    raise LandingError(explain(status.error).text)
+                    raise LandingError(_why(status.error))
                 found[place] = waiting[place].signature
         return found
+
+
+def _why(error: Any, message: str = "") -> str:
+    """Return what a transaction error means: in the program's words, else in a validator's."""
+    is_plain = isinstance(error, dict) and "InstructionError" in error and custom_number(error) is None
+    return error_text(error) if is_plain else explain(error, message).text
 
 
 def _pause_s(error: RpcError | NoEndpointError) -> float:

@@ -1,7 +1,8 @@
 """The machine that executes: LiteSVM, told which block it is in, and asked only for what one transaction did.
 
 What a cluster does around a transaction and LiteSVM does not, is done here: the fee of a transaction whose programs
-cannot be loaded, nonce values that come from the ledger's own blockhashes, and a nonce that a failure uses up. Which
+cannot be loaded, and a nonce that a failure uses up. LiteSVM takes the blockhash in a transaction for the newest one,
+from which nonces get their values, so it is shown the ledger's newest in its place; signatures it never looks at. Which
 transactions may be executed at all (blockhash, nonce, duplicates, signatures) is decided by who calls.
 """
 
@@ -20,7 +21,7 @@ from solders.transaction_metadata import FailedTransactionMetadata, SimulatedTra
 
 from settlement.ledger.blocks import SLOTS_PER_EPOCH
 from settlement.ledger.fees import fee_of
-from settlement.ledger.nonce import read_nonce, value_after, with_value
+from settlement.ledger.nonce import value_after, with_value
 from settlement.ledger.sysvars import epoch_started_s
 from settlement.ledger.tables import loaded_keys
 
@@ -93,8 +94,7 @@ class Machine:
     def __init__(self, accounts: Iterable[tuple[Pubkey, Account]] = ()) -> None:
         """Start with what a cluster has from its first block on, and these accounts."""
         self._svm = LiteSVM().with_sigverify(False).with_blockhash_check(False).with_transaction_history(0)
-        self._given_nonce = b""
-        self._own_nonce = b""
+        self._blockhash = b""
         programs = []
         for key, account in accounts:
             if account.executable:
@@ -109,9 +109,7 @@ class Machine:
 
         The newest comes first, and there is at least one.
         """
-        self._svm.expire_blockhash()
-        self._own_nonce = value_after(bytes(self._svm.latest_blockhash()))
-        self._given_nonce = value_after(hashes[0][1])
+        self._blockhash = hashes[0][1]
         self._svm.set_slot_hashes([(slot, Hash.from_bytes(value)) for slot, value in hashes])
         self.set_clock(slot, time_s)
 
@@ -163,18 +161,14 @@ class Machine:
             return _refused(received, tables)
         keys = received.keys + tables.writable + tables.readonly
         before = [self._svm.get_account(key) for key in keys]
-        renamed = self._rename(keys, before, self._given_nonce, self._own_nonce)
+        transaction = received.on_blockhash(self._blockhash)
         result: Any
         if commit:
-            result = self._svm.send_transaction(received.transaction)
+            result = self._svm.send_transaction(transaction)
             after = [self._svm.get_account(key) for key in keys]
-            for index, account in self._rename(keys, after, self._own_nonce, self._given_nonce):
-                after[index] = account
         else:
-            result = self._svm.simulate_transaction(received.transaction)
-            after = self._simulated(result, keys, before)
-            for index, _ in renamed:
-                self.put(keys[index], before[index])
+            result = self._svm.simulate_transaction(transaction)
+            after = _simulated(result, keys, before)
         err = _error(result, received, before)
         meta = result if isinstance(result, TransactionMetadata) else result.meta()
         returned = meta.return_data()
@@ -192,29 +186,6 @@ class Machine:
             after=after,
         )
 
-    def _rename(
-        self, keys: list[Pubkey], accounts: list[Account | None], old: bytes, new: bytes
-    ) -> list[tuple[int, Account]]:
-        """Let every nonce that has one value have another: LiteSVM knows its own blockhashes only."""
-        renamed = []
-        for index, account in enumerate(accounts):
-            nonce = read_nonce(account)
-            if account is not None and nonce is not None and nonce.value == old:
-                renamed.append((index, with_value(account, new)))
-                self.put(keys[index], renamed[-1][1])
-        return renamed
-
-    def _simulated(self, result: Any, keys: list[Pubkey], before: list[Account | None]) -> list[Account | None]:
-        if not isinstance(result, SimulatedTransactionInfo):
-            return before
-        changed = dict(result.post_accounts())
-        after = [changed.get(key, account) for key, account in zip(keys, before, strict=True)]
-        return [self._as_given(account) if account is not None and account.lamports else None for account in after]
-
-    def _as_given(self, account: Account) -> Account:
-        nonce = read_nonce(account)
-        return with_value(account, self._given_nonce) if nonce and nonce.value == self._own_nonce else account
-
     def _charged(self, received: Received, execution: Execution) -> Execution:
         """Take the fee of a transaction that LiteSVM would let go for nothing."""
         payer, fee = execution.before[0], fee_of(received.message)
@@ -229,8 +200,17 @@ class Machine:
         index = execution.keys.index(durable)
         account = execution.after[index]
         if account is not None:
-            execution.after[index] = with_value(account, self._given_nonce)
+            execution.after[index] = with_value(account, value_after(self._blockhash))
             self.put(durable, execution.after[index])
+
+
+def _simulated(result: Any, keys: list[Pubkey], before: list[Account | None]) -> list[Account | None]:
+    """Return what accounts would hold."""
+    if not isinstance(result, SimulatedTransactionInfo):
+        return before
+    changed = dict(result.post_accounts())
+    after = [changed.get(key, account) for key, account in zip(keys, before, strict=True)]
+    return [account if account is not None and account.lamports else None for account in after]
 
 
 def _error(result: Any, received: Received, before: list[Account | None]) -> Any:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from solders.signature import Signature
 
 _ADVANCE_NONCE: Final = (4).to_bytes(4, "little")
+_SIGNATURE_BYTES: Final = 64
+_HEADER_BYTES: Final = 3
+_KEY_BYTES: Final = 32
 _TYPE: Final = "solana_transaction::versioned::VersionedTransaction"
 
 
@@ -74,6 +77,13 @@ class Received:
             return index < signers - header.num_readonly_signed_accounts
         return index < len(self.keys) - header.num_readonly_unsigned_accounts
 
+    def on_blockhash(self, blockhash: bytes) -> VersionedTransaction:
+        """Return the same with another blockhash of 32 bytes, which its signatures do not cover."""
+        signatures, version = len(self.transaction.signatures), isinstance(self.message, MessageV0)
+        at = _count_bytes(signatures) + _SIGNATURE_BYTES * signatures + version + _HEADER_BYTES
+        at += _count_bytes(len(self.keys)) + _KEY_BYTES * len(self.keys)
+        return VersionedTransaction.from_bytes(self.wire[:at] + blockhash + self.wire[at + len(blockhash) :])
+
     def nonce_account(self) -> Pubkey | None:
         """Return the account whose nonce stands in place of a blockhash, None for an ordinary transaction."""
         first = self.instructions[0] if self.instructions else None
@@ -107,3 +117,8 @@ def receive(wire: bytes) -> Received:
     if not isinstance(message, Message | MessageV0):
         raise ParamsError("invalid transaction: Transaction version is unsupported")
     return Received(bytes(transaction), transaction, message, bytes(message.hash()))
+
+
+def _count_bytes(count: int) -> int:
+    """Return how many bytes a length takes in a transaction."""
+    return 1 if count < 1 << 7 else 2
