@@ -23,6 +23,8 @@ PROBE_S: Final = 5.0
 """How often a disk that failed is tried again."""
 HAND_OVER_S: Final = 5.0
 """When to hand cheques over again after the settler had too many waiting."""
+CLOSE_S: Final = 5.0
+"""How long an orderly end waits for the disk to be done."""
 PRUNE_S: Final = 3_600.0
 """How often trades that are long over are dropped from the file."""
 
@@ -46,6 +48,7 @@ class Cashier:
         self._recovered = recovered
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._closed = False
+        self._was_full = False
 
     def start(self, now_ms: int) -> None:
         """Hand every cheque of an earlier process to the settler, and drop what is long over."""
@@ -79,44 +82,55 @@ class Cashier:
 
         self._executor.submit(lambda: found.append(self._file.read(key)), finished)
 
-    def close(self) -> None:
-        """End after the jobs that wait; the file is given back."""
+    async def close(self) -> None:
+        """End after the jobs that wait, whose cheques are handed over still; the file is given back."""
+        last = asyncio.get_running_loop().create_future()
+
+        def finished(_error: BaseException | None) -> None:
+            if not last.done():
+                last.set_result(None)
+
+        self._executor.submit(lambda: None, finished)
+        is_done = True
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                await last
+        except TimeoutError:
+            is_done = False
+            self._emit("cheques_failed", {"reason": f"the disk has not answered for {CLOSE_S:g} s: not waited for"})
         self._closed = True
-        for timer in self._timers.values():
-            timer.cancel()
-        self._timers.clear()
-        self._executor.close()
-        self._file.close()
+        self._cancel_timers()
+        if is_done:
+            self._executor.close()
+            self._file.close()
 
     def abandon(self) -> None:
         """Leave everything as a crash would: what waits is not written, the file is let go."""
         self._closed = True
-        for timer in self._timers.values():
-            timer.cancel()
-        self._timers.clear()
+        self._cancel_timers()
         self._file.close()
 
     def _hand_all_over(self) -> None:
+        was_full, self._was_full = self._was_full, False
         for entry in self._settling.book:
-            if self._settling.book.is_durable(entry.key):
-                self._hand_over(entry)
+            if self._settling.book.is_durable(entry.key) and not self._hand_over(entry, was_full=was_full):
+                break
 
-    def _hand_over(self, entry: Entry) -> None:
+    def _hand_over(self, entry: Entry, *, was_full: bool = False) -> bool:
         """Tell the settler what is known; when it has too much waiting, all of it is told again later."""
         if self._closed:
-            return
+            return False
         try:
             self._settling.settler.put(entry.cheque, entry.figure_wh)
         except OutboxFullError as error:
-            if "hand over" not in self._timers:
+            if not (self._was_full or was_full):
                 self._emit("outbox_full", {"reason": str(error)})
-            self._after("hand over", HAND_OVER_S, self._hand_over_again)
+            self._was_full = True
+            self._after("hand over", HAND_OVER_S, self._hand_all_over)
+            return False
         except SettlementError as error:
             self._emit("cheque_refused", {"bid_id": entry.key.bid_id, "problem": str(error)})
-
-    def _hand_over_again(self) -> None:
-        del self._timers["hand over"]
-        self._hand_all_over()
+        return True
 
     def _disk(self, error: BaseException | None) -> None:
         was_well, self._settling.disk_fails = not self._settling.disk_fails, error is not None
@@ -144,6 +158,11 @@ class Cashier:
             self._file.prune(now_s)
 
         self._executor.submit(job, finished)
+
+    def _cancel_timers(self) -> None:
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
 
     def _after(self, name: str, delay_s: float, callback: Callable[[], None]) -> None:
         if self._closed:

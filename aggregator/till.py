@@ -81,7 +81,7 @@ class Till:
 
     async def close(self) -> None:
         """End: what was decided is on disk, what is on its way to the ledger stays in the outbox."""
-        self.cashier.close()
+        await self.cashier.close()
         await self.settler.close()
 
     def abandon(self) -> None:

@@ -4,6 +4,8 @@ Never here: anything that production code needs. Tests, benchmarks and the simul
 """
 
 from aggregator.testing.session_bench import SessionBench, make_buyer
+from aggregator.testing.settled_battery import SettledBattery
+from aggregator.testing.settler import StandInSettler
 from aggregator.testing.stand_in import StandInBattery
 
-__all__ = ["SessionBench", "StandInBattery", "make_buyer"]
+__all__ = ["SessionBench", "SettledBattery", "StandInBattery", "StandInSettler", "make_buyer"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,7 @@ class StandInSettler:
         self.is_full = False
         self.is_running = False
         self.on_event = on_event or (lambda _: None)
+        self._news = asyncio.Event()
 
     async def start(self) -> None:
         """Run."""
@@ -72,6 +74,13 @@ class StandInSettler:
             raise OutboxFullError(Path("outbox.db"), "has too many waiting", "wait")
         cheque.check()
         self.puts.append((cheque, seen_wh))
+        self._news.set()
+
+    async def until(self, is_so: Callable[[], bool]) -> None:
+        """Wait until something is so of what has been put."""
+        while not is_so():
+            self._news.clear()
+            await self._news.wait()
 
     def watch(self, wallet: bytes) -> None:
         """Note whose Line is wanted. Raises TermsError beyond `watches_max`."""

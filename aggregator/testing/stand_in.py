@@ -108,6 +108,12 @@ class StandInBattery:
             self._news.clear()
             await self._news.wait()
 
+    async def until(self, is_so: Callable[[], bool]) -> None:
+        """Wait until something is so of what has been heard and done."""
+        while not is_so():
+            self._news.clear()
+            await self._news.wait()
+
     def drop(self, reason: str = "dropped") -> None:
         """Close every connection."""
         for peer in tuple(self._peers.values()):
@@ -172,6 +178,7 @@ class StandInBattery:
 
     def _delivered(self, sold: Sold) -> None:
         sold.ended = True
+        self._news.set()
         peer = self._peers.get(sold.peer)
         if peer is None:
             return
@@ -212,17 +219,18 @@ class StandInBattery:
 
     def _award(self, award: auction.Award) -> None:
         key = award.peer, award.bid_id
-        self.sold[key] = Sold(award.peer, award.bid_id, award.price_e4, award.energy_wh, award.power_w)
+        sold = self.sold[key] = Sold(award.peer, award.bid_id, award.price_e4, award.energy_wh, award.power_w)
         peer = self._peers.get(award.peer)
         if peer is not None:
-            body = Body.bid_accept(
-                award.bid_id,
-                self.device_id,
-                price_e4=award.price_e4,
-                energy_wh=award.energy_wh,
-                power_w=-award.power_w,
-            )
-            peer.link.send(body)
+            self._accept(peer.link, sold)
+
+    def _accept(self, link: Link, sold: Sold) -> None:
+        link.send(self._accept_body(sold))
+
+    def _accept_body(self, sold: Sold) -> Body:
+        return Body.bid_accept(
+            sold.bid_id, self.device_id, price_e4=sold.price_e4, energy_wh=sold.energy_wh, power_w=-sold.power_w
+        )
 
     def _refuse(self, link: Link, bid_id: int, code: int, beat_e4: int = 0) -> None:
         link.send(Body.bid_reject(bid_id, self.device_id, code=code, beat_e4=beat_e4))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from aggregator.entries import State
+from aggregator.payer import LAB_MARGIN_S
 from aggregator.testing.money_bench import WALL_MS, MoneyBench
 from aggregator.testing.seller import BUYER_KEYS, TERMS
 from aggregator.testing.session_bench import BATTERY, RESERVE, SessionBench
@@ -65,7 +66,7 @@ def test_in_a_laboratory_that_runs_faster_the_window_is_shorter(tmp_path: Path) 
     bench.bidding()
     contract = bench.bid_sent().contract
     assert contract is not None
-    assert contract.ends_at_s - contract.starts_at_s == -(-window_s(5_000, 5_000) // 100)
+    assert contract.ends_at_s - contract.starts_at_s == -(-window_s(5_000, 5_000) // 100) + LAB_MARGIN_S
 
 
 def test_a_confirm_repeats_the_accept_under_our_signature_and_leaves_after_the_disk(bench: MoneyBench) -> None:
