@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx2
@@ -15,8 +16,9 @@ from solana.rpc.models import TxOpts
 from solders.message import MessageV0
 from solders.transaction import VersionedTransaction
 
-from settlement.ledger import Faults, Node, Settings
-from settlement.ledger.server import LedgerServer, _listen
+from settlement.ledger import Faults, LedgerFileError, Node, Settings
+from settlement.ledger.limits import BODY_BYTES_MAX, CONNECTIONS_MAX
+from settlement.ledger.server import LedgerServer, PortTakenError, _listen
 from tests.settlement.ledger.world import SOL, World, pay
 
 if TYPE_CHECKING:
@@ -89,7 +91,7 @@ async def test_faults_reach_the_socket() -> None:
         page = await client.post(url, json=ASKED)
         assert page.headers["content-type"].startswith("text/html")
         faults.html, faults.drop = 0, 1
-        with pytest.raises(httpx2.RemoteProtocolError | httpx2.ReadError):
+        with pytest.raises((httpx2.RemoteProtocolError, httpx2.ReadError)):
             await client.post(url, json=ASKED)
         faults.drop, faults.stale = 0, 7
         assert (await client.get(f"{url}/health")).text == "behind { distance: 7 }"
@@ -123,19 +125,25 @@ async def test_more_connections_than_there_may_be_are_refused() -> None:
 
 
 async def test_a_ledger_that_cannot_write_ends_its_server() -> None:
-    world = World(settings=Settings(finalized_lag=1))
+    world = World()
 
     def full() -> None:
         raise LedgerFileError(Path("ledger.db"), "cannot be read or written", "make room")
 
-    async with served(world) as url, httpx2.AsyncClient() as client:
-        world.ledger.advance = full  # type: ignore[method-assign]
+    server = LedgerServer(Node(world.ledger))
+    url = f"http://127.0.0.1:{await server.start('127.0.0.1', 0)}"
+    world.ledger.advance = full  # type: ignore[method-assign]
+    async with httpx2.AsyncClient() as client:
         assert (await client.post(url, json=ASKED)).status_code == 500
+    with pytest.raises(LedgerFileError, match="make room"):
+        await server.failed()
+    await server.close()
+    world.ledger.close()
 
 
 async def test_a_port_that_is_taken_is_told() -> None:
     async with served(World()) as url:
         other = LedgerServer(Node(World().ledger))
-        with pytest.raises(PortTakenError, match="cannot listen on 127.0.0.1 port"):
+        with pytest.raises(PortTakenError, match=r"cannot listen on 127\.0\.0\.1 port"):
             await other.start("127.0.0.1", int(url.rpartition(":")[2]))
         await other.close()
