@@ -102,6 +102,7 @@ class Clerk:
         """A confirmed trade: its cheque goes to the settler."""
         statement = self._take_on(deal)
         if statement is not None:
+            statement.offered_at_ms = self._now_ms()
             self._cashier.confirmed(deal.key)
             self._cashier.settler.put(statement.cheque)
 

@@ -31,6 +31,8 @@ _VALUE_CHARS_MAX: Final = 2_000  # what a peer sent may end up in a field
 _SECRET: Final = re.compile(r"secret|password|passphrase|token|private|seed|root_key|credential", re.IGNORECASE)
 # Our drivers report a line's troubles themselves, once; the library would repeat them at every attempt.
 _SILENCED: Final = ("pymodbus",)
+# What asks a ledger's endpoints logs every address in full at info, and an address may hold a key.
+_QUIET: Final = ("httpx", "httpx2", "httpcore", "httpcore2")
 
 
 def setup(
@@ -68,6 +70,8 @@ def setup(
     root.setLevel(level.upper())
     for name in _SILENCED:
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agent.config_values import BatterySite, Site
+    from agent.settling_ports import SettlerPort
     from drivers.device import Battery
+    from etp.auth import Signer
+    from settlement.settler_types import SettlerEvent, SettlerSettings
 
 _log = get_logger("agent")
 
@@ -76,8 +79,15 @@ def _surroundings(site: Site, keys: BatteryKeys) -> Surroundings:
         wallet=keys.wallet,
         wall_ms=wall_ms,
         random_bytes=secrets.token_bytes,
+        open_settler=_open_settler,
         clock_trusted=(lambda: True) if site.clock == "system" else is_kernel_synchronised,
     )
+
+
+def _open_settler(settings: SettlerSettings, wallet: Signer, told: Callable[[SettlerEvent], None]) -> SettlerPort:
+    from settlement.settler import open_settler  # noqa: PLC0415 - a ledger's types are large: for who settles alone
+
+    return open_settler(settings, wallet=wallet, on_event=told)
 
 
 def _open_battery(lines: Lines, battery: BatterySite, site: Site) -> Battery:

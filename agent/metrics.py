@@ -93,6 +93,12 @@ class Competition:
     agreed_wh: int = 0
     delivered_wh: int = 0
     revenue: int = 0  # price_e4 x Wh of confirmed trades
+    cheques: int = 0
+    cheques_cashed: int = 0
+    cheques_lost: int = 0
+    receipts_disputed: int = 0
+    paid_units: int = 0
+    """What the ledger has paid since the start, in base units of the mint."""
     price: dict[str, Any] | None = None
     """The parts of a battery's dynamic reserve when it was last worked out; None without one, and of all together."""
     one_bidder: _Gains = field(default_factory=_Gains)
@@ -137,6 +143,12 @@ class Competition:
         self.deliveries_complete += complete
         self.delivered_wh += delivered_wh
 
+    def cheque_cashed(self, *, settled: bool, payout_units: int) -> None:
+        """Count a trade that the ledger has paid, or never will."""
+        self.cheques_cashed += settled
+        self.cheques_lost += not settled
+        self.paid_units += payout_units
+
     def summary(self) -> dict[str, Any]:
         """Return the figures as JSON; every rate and average is None while there is nothing to divide by."""
         return {
@@ -155,6 +167,11 @@ class Competition:
             "agreed_wh": self.agreed_wh,
             "delivered_wh": self.delivered_wh,
             "average_price_e4": round(self.revenue / self.agreed_wh) if self.agreed_wh else None,
+            "cheques": self.cheques,
+            "cheques_cashed": self.cheques_cashed,
+            "cheques_lost": self.cheques_lost,
+            "receipts_disputed": self.receipts_disputed,
+            "paid_units": self.paid_units,
             "one_bidder": self.one_bidder.summary(),
             "several_bidders": self.several_bidders.summary(),
             "reserve_parts": self.price,

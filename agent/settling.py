@@ -97,6 +97,7 @@ class Settling:
         return {
             **self.settler.snapshot().as_json(),
             "wallet": to_base58(self.cashier.offer.battery_wallet),
+            "base_units_per_cent": self.cashier.site.terms.base_units_per_cent,
             "open_cheques": len(statements),
             "open_promises_units": self.cashier.promises.open_units,
             "unanswered": sum(each.final is not None and not each.is_answered for each in statements),

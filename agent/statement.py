@@ -39,6 +39,7 @@ class Statement:
     offered: dict[bytes, Receipt] = field(default_factory=dict)
     """Interim receipts by digest, the newest last."""
     offered_at_ms: int | None = None
+    """When a receipt was offered, or the trade begun."""
     offered_wh: int = 0
 
     @property

@@ -152,6 +152,7 @@ class BatteryWatch:
                 distinct_bidders=trade.distinct_bidders,
                 energy_wh=trade.energy_wh,
             )
+            figures.cheques += bool(trade.trade_id)
         fields = trade_fields(trade)
         self._log.info("trade", **fields)
         self._tell("trade_confirmed", fields)
@@ -186,6 +187,10 @@ class BatteryWatch:
     def cheque(self, event: str, fields: dict[str, Any]) -> None:
         """Something happened on the way of a trade to its money."""
         self._log.info(event.replace("_", " "), **fields)
+        for figures in self._figures:
+            figures.receipts_disputed += event == "receipt_disputed"
+            if event == "cheque_cashed":
+                figures.cheque_cashed(settled=fields["stage"] == "settled", payout_units=fields["payout"] or 0)
         if event in _CHEQUE_EVENTS:
             self._tell(event, fields)
 
@@ -234,4 +239,5 @@ def trade_fields(trade: Trade) -> dict[str, Any]:
         "asked_at_ms": trade.asked_at_ms,
         "awarded_at_ms": trade.awarded_at_ms,
         "confirmed_at_ms": trade.confirmed_at_ms,
+        "trade_id": trade.trade_id,
     }

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from cli.status_price import price_lines
+from cli.status_settlement import settlement_lines
 from cli.words import counted, price
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ def snapshot_text(snapshot: Mapping[str, Any]) -> str:
     lines += _table([_HEAD, *(_battery(battery) for battery in snapshot.get("batteries", ()))])
     if prices := [line for battery in snapshot.get("batteries", ()) for line in price_lines(battery)]:
         lines += ["", *prices]
+    if paid := [line for battery in snapshot.get("batteries", ()) for line in settlement_lines(battery)]:
+        lines += ["", *paid]
     alarms = snapshot.get("alarms", ())
     lines += ["", *_reasons(snapshot.get("batteries", ()), alarms), *_alarms(alarms)]
     metrics = snapshot.get("metrics") or {}
