@@ -9,6 +9,7 @@ from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Any, Final
 
 from cli.demo_stage.metering import Reading, Span, attribute
+from cli.demo_stage.payments import Payments
 from cli.demo_stage.records import Buyer, Lot, Site, Trade
 from cli.demo_stage.tally import Tally
 from etp.latency import LatencyHistogram
@@ -18,7 +19,9 @@ from etp.timing import LIMIT_MS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from cli.demo_stage.payments import Balances
     from cli.demo_stage.scene import BuyerScene, SiteScene
+    from settlement.program.history import Happened
 
 LOTS_KEPT: Final = 500
 BIDS_KEPT: Final = 20_000
@@ -53,6 +56,7 @@ class Book:
         self.news = ""
         """The latest alarm, in words."""
         self.tally = Tally()
+        self.payments = Payments()
         self.on_change: Callable[[], None] = lambda: None
         """Called after everything that was taken in."""
         self.on_finished: Callable[[Trade], None] = lambda _trade: None
@@ -92,6 +96,12 @@ class Book:
     def is_settled(self) -> bool:
         """Whether every trade is over and metered."""
         return all(trade.metered_wh is not None for trade in self.trades.values())
+
+    @property
+    def is_paid(self) -> bool:
+        """Whether every trade for which energy flowed is over on the ledger."""
+        delivered = (trade for trade in self.trades.values() if trade.delivered_wh)
+        return all(self.payments.promised(trade.trade_id).is_settled for trade in delivered)
 
     def current_lot(self, battery: str) -> Lot | None:
         """Return the latest lot of a battery."""
@@ -148,6 +158,18 @@ class Book:
                 self._lot_opened(seen, {**lot, "at_ms": site["at_ms"]})
             known = self.lots[battery, lot["lot_id"]]
             known.beat_e4, known.reserve_e4 = lot["price_to_beat_e4"], lot["reserve_e4"]
+        self.on_change()
+
+    # what the ledger tells
+
+    def ledger_event(self, happened: Happened) -> None:
+        """Take in a transaction of the settlement program."""
+        self.payments.take(happened)
+        self.on_change()
+
+    def ledger_balances(self, balances: Balances) -> None:
+        """Take in what lies where."""
+        self.payments.balances = balances
         self.on_change()
 
     # what batteries tell
@@ -256,6 +278,7 @@ class Book:
             awarded_at_ms=event["awarded_at_ms"],
             confirmed_at_ms=event["confirmed_at_ms"],
             on_disk_at_ms=max(event["confirmed_at_ms"], event["at_ms"] - self._wall_offset_ms),
+            trade_id=event["trade_id"],
         )
         self.tally.confirmed(trade)
         self._unmetered[site.name].append(trade)

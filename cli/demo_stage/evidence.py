@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from cli.demo_stage.payments import Payments
+
 if TYPE_CHECKING:
     from cli.demo_stage.records import Buyer, Lot, Site, Trade
 
@@ -24,6 +26,7 @@ class Evidence:
     answer_p50_ms: int
     answer_p99_ms: int
     slowest_answer_ms: int
+    payments: Payments = field(default_factory=Payments)
     wanted: int | None = None
     duration_ms: int = 0
     discovery: str = ""

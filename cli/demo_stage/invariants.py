@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
+from cli.demo_stage.payments import PER_CENT
 from etp.messages import ReasonCode
+from settlement.money import amount_of, fee_of, reserve_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,6 +23,8 @@ SETPOINT_MS: Final = 200  # ETP section 7
 COUNTER_STEP_WH: Final = 1
 METERED_SHARE: Final = 0.01
 UNANSWERED_SHARE: Final = 0.01
+FEE_BPS: Final = 50
+"""The default of both files."""
 
 
 def check(evidence: Evidence) -> dict[str, list[str]]:
@@ -140,6 +144,58 @@ def _enough_trades(evidence: Evidence) -> Iterator[str]:
         yield f"{len(evidence.trades)} of {evidence.wanted} trades"
 
 
+def _payments_add_up(evidence: Evidence) -> Iterator[str]:
+    """Payout, fee and what was returned are what was reserved, to the base unit."""
+    for payment in evidence.payments.known.values():
+        if not payment.is_settled:
+            continue
+        parts = (payment.payout or 0) + (payment.fee or 0) + (payment.returned or 0)
+        if parts != payment.reserved:
+            yield f"{payment.trade_id[:16]}: {parts} units of {payment.reserved} reserved"
+
+
+def _payments_by_formula(evidence: Evidence) -> Iterator[str]:
+    """Every payment is price x metered energy, and its reserve price x agreed energy, fee on top."""
+    for trade in evidence.trades:
+        payment = evidence.payments.known.get(trade.trade_id)
+        if payment is None or not payment.is_settled:
+            continue
+        paid_wh = min(trade.delivered_wh or 0, trade.energy_wh)
+        payout = amount_of(trade.price_e4, paid_wh, PER_CENT)
+        whole = amount_of(trade.price_e4, trade.energy_wh, PER_CENT)
+        wanted = (paid_wh, payout, fee_of(payout, FEE_BPS), reserve_of(whole, FEE_BPS))
+        found = (payment.delivered_wh, payment.payout, payment.fee, payment.reserved)
+        if found != wanted:
+            yield f"{_name(trade)}: {found} on the ledger, {wanted} by the formula (Wh, payout, fee, reserve)"
+
+
+def _deliveries_paid(evidence: Evidence) -> Iterator[str]:
+    for trade in evidence.trades:
+        payment = evidence.payments.known.get(trade.trade_id)
+        if trade.delivered_wh and (payment is None or not payment.is_settled):
+            yield f"{_name(trade)}: {trade.delivered_wh} Wh delivered, on the ledger {payment and payment.stage}"
+
+
+def _wallets_hold_it(evidence: Evidence) -> Iterator[str]:
+    """Every battery's wallet holds exactly the payouts of its trades, and every vault at least what it owes."""
+    balances = evidence.payments.balances
+    if balances is None:
+        if evidence.trades:
+            yield "no look at the ledger"
+        return
+    for site in evidence.sites:
+        paid = sum(
+            (payment.payout or 0) - (payment.unpaid or 0)
+            for trade in evidence.trades
+            if trade.battery == site.name and (payment := evidence.payments.known.get(trade.trade_id)) is not None
+        )
+        if balances.tokens[site.name] != paid:
+            yield f"{site.name}: {balances.tokens[site.name]} units in the wallet, {paid} paid"
+    for buyer, held in balances.vaults.items():
+        if held < balances.owed[buyer]:
+            yield f"{buyer}: {held} units in the vault, {balances.owed[buyer]} owed"
+
+
 def _clean_end(evidence: Evidence) -> Iterator[str]:
     yield from evidence.left_running
     yield from evidence.bad_ends
@@ -159,5 +215,9 @@ INVARIANTS: Final[dict[str, Callable[[Evidence], Iterator[str]]]] = {
     "frames_unanswered_below_1_percent": _frames_answered,
     "all_events_seen": _everything_seen,
     "trades_as_asked": _enough_trades,
+    "payout_fee_returned_are_reserved": _payments_add_up,
+    "payments_follow_the_formula": _payments_by_formula,
+    "every_delivery_is_paid": _deliveries_paid,
+    "wallets_and_vaults_hold_it": _wallets_hold_it,
     "nothing_left_running": _clean_end,
 }

@@ -61,6 +61,8 @@ class Trade:
     derived: bool | None = None
     metered_wh: float | None = None
     buyer_wh: int | None = None
+    trade_id: str = ""
+    """Its name on the ledger, in hex."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the trade as the report has it."""

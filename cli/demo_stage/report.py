@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agent.metrics import COMPETITION_BIDDERS, improvement
 from cli.demo_stage.invariants import check
+from cli.demo_stage.payments import money
 from cli.words import counted
 
 if TYPE_CHECKING:
@@ -38,11 +39,15 @@ class Report:
         """Return the whole report."""
         return {
             "version": VERSION,
-            "trades": [trade.as_json() for trade in self.evidence.trades],
+            "trades": [self._trade(trade) for trade in self.evidence.trades],
             "totals": self.totals,
             "invariants": self.invariants,
             "broken": self.broken,
         }
+
+    def _trade(self, trade: Trade) -> dict[str, Any]:
+        payment = self.evidence.payments.known.get(trade.trade_id)
+        return {**trade.as_json(), "settlement": None if payment is None else payment.as_json()}
 
     def lines(self) -> list[str]:
         """Return the report for people."""
@@ -60,6 +65,7 @@ class Report:
             _gain_line("reserve", found),
             _gain_line("first_acceptable", found),
             *_speed_lines(found),
+            *_money_lines(found["settlement"]),
         ]
 
 
@@ -102,6 +108,7 @@ def totals(evidence: Evidence) -> dict[str, Any]:
             for buyer in evidence.buyers
         },
         "discovery": evidence.discovery,
+        "settlement": _settlement(evidence),
         "duration_s": round(evidence.duration_ms / 1_000, 3),
     }
 
@@ -126,6 +133,38 @@ def _speed_lines(found: dict[str, Any]) -> list[str]:
         f"{counted(answer['count'], 'bid')} answered: {took}",
         f"Confirm on disk to first setpoint: at most {found['setpoint_ms_worst']} ms",
         f"delivered and counter differ by at most {found['metered_off_wh_worst']:.2f} Wh a trade",
+    ]
+
+
+def _settlement(evidence: Evidence) -> dict[str, Any]:
+    """Return the ledger's side: money in base units, balances as they were at the end."""
+    payments = evidence.payments
+    settled = [payment for payment in payments.known.values() if payment.is_settled]
+    balances = payments.balances
+    return {
+        "settled": payments.settled,
+        "claimed": payments.claimed,
+        "disputed": payments.disputed,
+        "payout": payments.payout,
+        "fee": payments.fee,
+        "units_per_trade": round(fmean(payment.units for payment in settled)) if settled else None,
+        "units_worst": max((payment.units for payment in settled), default=None),
+        "paid": {} if balances is None else {site.name: balances.tokens[site.name] for site in evidence.sites},
+        "wallets": {} if balances is None else balances.tokens,
+        "lamports": {} if balances is None else balances.lamports,
+        "lines": {} if balances is None else {f"{buyer} to {site}": n for (buyer, site), n in balances.lines.items()},
+        "vaults": {} if balances is None else balances.vaults,
+    }
+
+
+def _money_lines(found: dict[str, Any]) -> list[str]:
+    if not found["settled"]:
+        return []
+    cases = f"{found['claimed']} of them claimed, {found['disputed']} disputed"
+    wallets = ", ".join(f"{site} {money(units)}" for site, units in found["paid"].items())
+    return [
+        f"{counted(found['settled'], 'trade')} settled, {cases}, {found['units_per_trade']} CU each",
+        f"{money(found['payout'])} USDC paid, {money(found['fee'])} in fees: {wallets}",
     ]
 
 

@@ -41,7 +41,15 @@ class SiteScene:
         ]
 
     def site_file(
-        self, *, modbus: str, port: int, socket: Path, group: Group | None, root_file: Path, buyers: Sequence[str]
+        self,
+        *,
+        modbus: str,
+        port: int,
+        socket: Path,
+        group: Group | None,
+        root_file: Path,
+        buyers: Sequence[str],
+        till: Till,
     ) -> str:
         """Return the site file (TOML) of its agent; `buyers` are the public keys of those who may trade, in hex."""
         lines = [
@@ -61,6 +69,9 @@ class SiteScene:
             "",
             "[control]",
             f"socket = {json.dumps(str(socket))}",
+            "",
+            *till.lines(),
+            f"cosign_wait_s = {COSIGN_WAIT_S}",
             "",
             "[[battery]]",
             f'name = "{self.name}"',
@@ -85,9 +96,18 @@ class BuyerScene:
     spread_c: float
     fee_c: float = 0.5
     parameters: Mapping[str, float] | None = None
+    cosigns: bool = True
+    """Whether it signs for what was delivered; where it does not, batteries claim what they are owed."""
 
     def config_file(
-        self, *, seed: int, batteries: Sequence[str], group: Group | None, root_file: Path, sellers: Sequence[str]
+        self,
+        *,
+        seed: int,
+        batteries: Sequence[str],
+        group: Group | None,
+        root_file: Path,
+        sellers: Sequence[str],
+        till: Till,
     ) -> str:
         """Return the configuration file (TOML).
 
@@ -114,6 +134,9 @@ class BuyerScene:
             f'name = "{self.strategy}"',
         ]
         lines += [f"{key} = {value}" for key, value in (self.parameters or {}).items()]
+        lines += ["", *till.lines(), f"time_lapse = {TIME_LAPSE}", f"cosign = {json.dumps(self.cosigns)}"]
+        lines += [f"tolerance_wh = {TOLERANCE_WH}"]
+        lines += [f'{file} = "{self.name}-{file}.db"' for file in ("cheques", "outbox")]
         return "\n".join(lines) + "\n"
 
 
@@ -125,6 +148,38 @@ class Group:
     port: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Till:
+    """The ledger on which this demo's trades are paid; addresses in base58."""
+
+    rpc: str
+    program: str
+    genesis: str
+    mint: str
+    resolver: str
+
+    def lines(self) -> list[str]:
+        """Return the table `[settlement]`, as far as both sides have the same."""
+        return [
+            "[settlement]",
+            f"rpc = {json.dumps([self.rpc])}",
+            f'program_id = "{self.program}"',
+            f'genesis = "{self.genesis}"',
+            f'mint = "{self.mint}"',
+            f'resolver = "{self.resolver}"',
+            f"dispute_window_s = {DISPUTE_WINDOW_S}",
+        ]
+
+
+COSIGN_WAIT_S: Final = 3
+DISPUTE_WINDOW_S: Final = 5
+"""Both real and short, so that a claim is paid while somebody watches."""
+FINALIZED_AFTER: Final = 2
+"""Blocks of this ledger, which has no forks."""
+TOLERANCE_WH: Final = 150
+"""A battery of 7.5 kW delivers 125 Wh in a second here: that much a message may be late."""
+LINE_USDC: Final = 500
+"""What each buyer lays aside for each battery."""
 _RAMPS_PER_S: Final = 5
 """How often a battery's power could go from nothing to all in a second of its own time."""
 FORECAST_STEP_S: Final = 4.0
@@ -170,7 +225,9 @@ BUYERS: Final = (
     BuyerScene(name="amber", strategy="truthful", forecast_c=_MODEST, spread_c=3.0),
     BuyerScene(name="boreas", strategy="zip", forecast_c=_PRICES, spread_c=3.0),
     BuyerScene(name="citron", strategy="equilibrium", forecast_c=_BOLD, spread_c=3.0),
-    BuyerScene(name="delta", strategy="aggressive", forecast_c=_MODEST, spread_c=3.0, parameters={"edge_c": 0.6}),
+    BuyerScene(
+        name="delta", strategy="aggressive", forecast_c=_MODEST, spread_c=3.0, parameters={"edge_c": 0.6}, cosigns=False
+    ),
 )
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import socket
 import tempfile
 import time
+from collections import Counter
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -25,6 +27,7 @@ from etp.io.group import MulticastUnavailable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cli.demo_stage.cashbook import Cashbook
     from cli.demo_stage.collector import SiteFollower
     from cli.demo_stage.processes import Child
     from cli.demo_stage.scene import Group
@@ -35,6 +38,8 @@ QUOTA_S: Final = 0.5
 """How often it is looked at who should sell."""
 SETTLE_S: Final = 60.0
 """How long the last deliveries may take."""
+PAY_S: Final = 90.0
+"""How long the ledger may take for the last payments."""
 _BLAME_S: Final = 1.0
 """How long the end of a process may come after the connection to it broke."""
 
@@ -56,6 +61,7 @@ class Show:
         self._released: dict[str, bool] = {}
         self._began_ms = 0
         self._ended_ms = 0
+        self._traded_ms = 0
         self._discovery = "static"
 
     def watched_by(self, look: Callable[[int], None]) -> None:
@@ -76,6 +82,8 @@ class Show:
         for name, follower in self._cast.followers.items():
             for work in (follower.follow_agent(), follower.follow_looks(), follower.follow_battery()):
                 self._following.append(asyncio.create_task(work, name=f"demo:{name}"))
+        if self._cast.cashbook is not None:
+            self._following.append(asyncio.create_task(self._cast.cashbook.follow(), name="demo:ledger"))
         self._began_ms = _now_ms()
 
     async def trade(self, wanted: int | None) -> None:
@@ -102,10 +110,14 @@ class Show:
             self._metrics |= await _last_figures(name, follower)
         await troupe.stop("agent-")
         await troupe.stop("buyer-")
+        if (cashbook := self._cast.cashbook) is not None:
+            await _last_look(cashbook)
+            await cashbook.close()
         for name, follower in followers.items():
             self._released[name] = await _is_released(follower)
             await follower.close()
         await troupe.stop("battery-")
+        await troupe.stop("ledger")
         shutil.rmtree(self.directory)
         left = [f"process {name}" for name in troupe.left_running()]
         left += [f"port {port}" for port in self._cast.bound if _is_open(port)]
@@ -139,6 +151,9 @@ class Show:
         await self._keep(quota, 0)
         if not await self._wait_for(lambda: self.book.is_settled, SETTLE_S):
             raise SlowMarketError(f"deliveries have not ended within {SETTLE_S:.0f} s")
+        self._traded_ms = _now_ms()
+        if not await self._wait_for(lambda: self.book.is_paid, PAY_S):
+            raise SlowMarketError(f"the ledger has not paid every trade within {PAY_S:.0f} s: {self._unpaid()}")
 
     def _more_than(self, seen: int) -> bool:
         return self.book.confirmed > seen
@@ -169,6 +184,12 @@ class Show:
     def _why_not(self) -> str:
         return "; ".join(f"{s.name}: {s.snapshot.get('stopped') or 'selling'}" for s in self.book.sites.values())
 
+    def _unpaid(self) -> str:
+        """Return in words what is not paid yet."""
+        payments = self.book.payments
+        stages = Counter(payments.promised(trade.trade_id).stage for trade in self.book.trades.values())
+        return ", ".join(f"{number} {stage}" for stage, number in sorted(stages.items()))
+
     def _evidence(self, left: list[str], ends: list[str]) -> Evidence:
         book = self.book
         return Evidence(
@@ -183,10 +204,11 @@ class Show:
             answer_p50_ms=book.answer_ms(0.5),
             answer_p99_ms=book.answer_ms(0.99),
             slowest_answer_ms=book.slowest_answer_ms,
-            duration_ms=self._ended_ms - self._began_ms if self._began_ms else 0,
+            duration_ms=(self._traded_ms or self._ended_ms) - self._began_ms if self._began_ms else 0,
             discovery=self._discovery,
             released=self._released,
             left_running=left,
+            payments=book.payments,
             bad_ends=ends,
         )
 
@@ -202,6 +224,12 @@ async def _last_figures(name: str, follower: SiteFollower) -> dict[str, dict[str
         return {name: (await follower.look())["metrics"]}
     except (AgentError, ChildError, RuntimeError):
         return {}  # this agent has gone; `all_events_seen` says so
+
+
+async def _last_look(cashbook: Cashbook) -> None:
+    """Take in what the ledger holds at the end; one that has gone is told by the process that ended."""
+    with contextlib.suppress(ChildError):
+        await cashbook.look()
 
 
 async def _is_released(follower: SiteFollower) -> bool:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agent.metrics import Metrics
 from cli.demo_stage import scene
 from cli.demo_stage.book import Book
 from cli.demo_stage.evidence import Evidence
+from cli.demo_stage.payments import Balances
+from settlement.program import events
+from settlement.program.history import Happened
+
+if TYPE_CHECKING:
+    from settlement.program.codec import Record
 
 BID = 1_882_670_750_664_491_039
 START_MS = 10_000
@@ -69,6 +75,7 @@ def deal(bid_id: int = BID, *, buyer: str = "amber", price_e4: int = 383_000, lo
         "asked_at_ms": START_MS - 410,
         "awarded_at_ms": START_MS - 9,
         "confirmed_at_ms": START_MS - 4,
+        "trade_id": f"{bid_id:064x}",
     }
 
 
@@ -101,6 +108,39 @@ def deliver(book: Book, site: str = "home", *, bid_id: int = BID, metered_wh: fl
     book.truth(site, truth(START_MS + 6_150, 1_000.0 + metered_wh))
 
 
+def happened(*told: Record, signature: str = "5igna", units: int = 5_350, error: object = None) -> Happened:
+    """A transaction of the program, as the ledger tells it."""
+    return Happened(signature=signature, slot=1, error=error, units=units, fee=10_000, events=told)
+
+
+def settled(bid_id: int = BID, *, how: int = 0, **changed: int) -> events.Settled:
+    """The whole payment of what `deal` agreed: 500 Wh at 38.30 c."""
+    figures = {"delivered_wh": 500, "reserved": 192_457, "payout": 191_500, "fee": 957, "returned": 0} | changed
+    bonds = {"bond_to_battery": 0, "bond_to_buyer": 0, "unpaid": 0, "battery_sequence": 1, "buyer_sequence": 1}
+    who = {"line": bytes(32), "contract_no": 0, "battery_wallet": bytes(32), "buyer_wallet": bytes(32)}
+    trade_id = bid_id.to_bytes(32, "big")
+    return events.Settled(**{"trade_id": trade_id, "how": how, **who, **bonds, **figures})  # type: ignore[arg-type]
+
+
+def balances(book: Book, **paid: int) -> Balances:
+    """What lies where: `paid` is what each site's wallet holds."""
+    names = (*book.sites, *book.buyers)
+    return Balances(
+        tokens=dict.fromkeys(names, 0) | paid,
+        lamports=dict.fromkeys(names, 10**9),
+        lines={(buyer, site): 5_000_000 for buyer in book.buyers for site in book.sites},
+        vaults=dict.fromkeys(book.buyers, 15_000_000),
+        owed=dict.fromkeys(book.buyers, 15_000_000),
+        fees=957,
+    )
+
+
+def pay(book: Book, site: str = "home", *, bid_id: int = BID) -> None:
+    """The ledger pays what `deliver` delivered."""
+    book.ledger_event(happened(settled(bid_id)))
+    book.ledger_balances(balances(book, **{site: 191_500}))
+
+
 def evidence_of(book: Book, *, wanted: int | None = None) -> Evidence:
     return Evidence(
         trades=list(book.trades.values()),
@@ -118,6 +158,7 @@ def evidence_of(book: Book, *, wanted: int | None = None) -> Evidence:
         duration_ms=7_000,
         discovery="static",
         released=dict.fromkeys(book.sites, True),
+        payments=book.payments,
     )
 
 
@@ -126,4 +167,5 @@ def sound_evidence() -> Evidence:
     book = new_book()
     sell(book)
     deliver(book)
+    pay(book)
     return evidence_of(book, wanted=1)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cli.demo_stage.evidence import Evidence
+    from cli.demo_stage.payments import Balances
 
 
 def _metrics(evidence: Evidence, group: str, **figures: object) -> None:
@@ -27,6 +28,15 @@ def _sold_twice(evidence: Evidence) -> None:
 
 def _set(name: str, value: object) -> Callable[[Evidence], None]:
     return lambda evidence: setattr(evidence.trades[0], name, value)
+
+
+def _paid(name: str, value: object) -> Callable[[Evidence], None]:
+    return lambda evidence: setattr(evidence.payments.known[evidence.trades[0].trade_id], name, value)
+
+
+def _balances(evidence: Evidence) -> Balances:
+    assert evidence.payments.balances is not None
+    return evidence.payments.balances
 
 
 BREAKS: list[tuple[str, Callable[[Evidence], object]]] = [
@@ -53,6 +63,15 @@ BREAKS: list[tuple[str, Callable[[Evidence], object]]] = [
     ("all_events_seen", lambda evidence: setattr(evidence.sites[1], "events_lost", 1)),
     ("all_events_seen", lambda evidence: evidence.metrics.pop("school")),
     ("trades_as_asked", lambda evidence: setattr(evidence, "wanted", 2)),
+    ("payout_fee_returned_are_reserved", _paid("returned", 1)),
+    ("payments_follow_the_formula", _paid("payout", 191_501)),
+    ("payments_follow_the_formula", _paid("delivered_wh", 499)),
+    ("payments_follow_the_formula", _paid("fee", 958)),
+    ("every_delivery_is_paid", _paid("stage", "claimed")),
+    ("every_delivery_is_paid", lambda evidence: evidence.payments.known.clear()),
+    ("wallets_and_vaults_hold_it", lambda evidence: setattr(evidence.payments, "balances", None)),
+    ("wallets_and_vaults_hold_it", lambda evidence: _balances(evidence).tokens.update(home=191_499)),
+    ("wallets_and_vaults_hold_it", lambda evidence: _balances(evidence).vaults.update(citron=14_999_999)),
     ("nothing_left_running", lambda evidence: evidence.left_running.append("port 4084")),
     ("nothing_left_running", lambda evidence: evidence.bad_ends.append("agent-home ended with status 1")),
 ]

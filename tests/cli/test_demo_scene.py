@@ -12,19 +12,28 @@ from aggregator.config import load_config
 from cli.demo_stage import scene
 from cli.demo_stage.group import own_group
 from etp.io.group import MulticastUnavailable
+from settlement import to_base58
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 GROUP = scene.Group(address="239.255.7.9", port=41_000)
+NAMES = ("program", "genesis", "mint", "resolver")
 KEYS = ("ab" * 32, "cd" * 32)
+TILL = scene.Till(rpc="http://127.0.0.1:8899", **{name: to_base58(bytes([n + 1]) * 32) for n, name in enumerate(NAMES)})
 
 
 @pytest.mark.parametrize("group", [None, GROUP], ids=["static", "multicast"])
 @pytest.mark.parametrize("site", scene.SITES, ids=lambda site: site.name)
 def test_agents_accept_the_site_files(tmp_path: Path, site: scene.SiteScene, group: scene.Group | None) -> None:
     text = site.site_file(
-        modbus="127.0.0.1:5020", port=0, socket=tmp_path / "c.sock", group=group, root_file=tmp_path / "r", buyers=KEYS
+        modbus="127.0.0.1:5020",
+        port=0,
+        socket=tmp_path / "c.sock",
+        group=group,
+        root_file=tmp_path / "r",
+        buyers=KEYS,
+        till=TILL,
     )
     loaded = load_site(scene.write(tmp_path, "site.toml", text))
     (battery,) = loaded.batteries
@@ -39,7 +48,9 @@ def test_agents_accept_the_site_files(tmp_path: Path, site: scene.SiteScene, gro
 @pytest.mark.parametrize("group", [None, GROUP], ids=["static", "multicast"])
 @pytest.mark.parametrize("buyer", scene.BUYERS, ids=lambda buyer: buyer.name)
 def test_aggregators_accept_their_files(tmp_path: Path, buyer: scene.BuyerScene, group: scene.Group | None) -> None:
-    text = buyer.config_file(seed=3, batteries=["127.0.0.1:4084"], group=group, root_file=tmp_path / "r", sellers=KEYS)
+    text = buyer.config_file(
+        seed=3, batteries=["127.0.0.1:4084"], group=group, root_file=tmp_path / "r", sellers=KEYS, till=TILL
+    )
     config = load_config(scene.write(tmp_path, "buyer.toml", text))
     assert (config.name, config.strategy.name, config.network.multicast) == (
         buyer.name,
