@@ -158,19 +158,21 @@ def _connected(path: Path) -> sqlite3.Connection:
 
 
 def _prepare(path: Path, connection: sqlite3.Connection) -> None:
+    """Look before anything is changed: a file of something else stays as it is, its journal mode included."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    with closing(connection.execute("SELECT name FROM sqlite_master")) as tables:
+        is_empty = tables.fetchone() is None
+    if version == 0 and not is_empty:
+        raise ChequeFileError(path, "holds something else", "name another file")
+    if version not in (0, _SCHEMA):
+        raise ChequeFileError(path, f"has schema {version}, this release knows {_SCHEMA}", "use the release it is of")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version == 0:
-        with closing(connection.execute("SELECT name FROM sqlite_master")) as tables:
-            if tables.fetchone() is not None:
-                raise ChequeFileError(path, "holds something else", "name another file")
+    if is_empty:
         connection.execute("BEGIN IMMEDIATE")
         connection.execute(_CREATE)
         connection.execute(_PROBE)
         connection.execute("COMMIT")
-    elif version != _SCHEMA:
-        raise ChequeFileError(path, f"has schema {version}, this release knows {_SCHEMA}", "use the release it is of")
     (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if found != "ok":
         raise ChequeFileError(path, f"is damaged ({found})", _RESTORE)

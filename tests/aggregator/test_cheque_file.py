@@ -165,8 +165,10 @@ def test_a_file_of_something_else_is_left_alone(tmp_path: Path) -> None:
     with sqlite3.connect(path) as other:
         other.execute("CREATE TABLE things (id INTEGER)")
     other.close()
+    before = path.read_bytes()
     with pytest.raises(ChequeFileError, match="holds something else; name another file"):
         ChequeFile.open(path)
+    assert path.read_bytes() == before
     path = tmp_path / "text.db"
     path.write_text("no database at all" * 100)
     with pytest.raises(ChequeFileError, match="cannot be used"):
