@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _END_S: Final = 20.0
-_WATTBID: Final = (sys.executable, "-c", "from cli.main import main; main()")
+WATTBID: Final = (sys.executable, "-c", "from cli.main import main; main()")
 _SITE: Final = """
 [site]
 name = "bench"
@@ -41,7 +41,7 @@ class Command:
         began_s = time.monotonic()
         with log.open("wb") as errors:
             self._process = subprocess.Popen(
-                [*_WATTBID, *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True
+                [*WATTBID, *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True
             )
         line = ""
         while self._process.stdout is not None and not line.startswith("ready "):

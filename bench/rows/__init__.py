@@ -11,6 +11,7 @@ ALL: Final = (
     "mechanism",
     "pricing",
     "journal",
+    "settlement",
     "etp_server",
     "open_loop",
     "fan_out",

@@ -39,6 +39,14 @@ KEYS = {
     },
     "winner": {"winner.worth_ms", "winner.best_subset_ms", "winner.step_ms", "winner.ratio_to_textbook"},
     "journal": {"journal.commitments_per_s", "journal.fdatasync_p99_ms", "journal.ratio_to_fdatasync"},
+    "settlement": {
+        "settlement.sign_contract_us",
+        "settlement.sign_ratio_to_bare",
+        "settlement.intents_per_s",
+        "settlement.ledger_settles_per_s",
+        "settlement.ledger_settles_http_per_s",
+        "settlement.loop_lag_p99_ms",
+    },
     "etp_server": {
         "etp_server.echo.cpu_us",
         "etp_server.refuse.ratio_to_echo",
