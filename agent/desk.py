@@ -331,7 +331,9 @@ class Desk:
         self._pushes.changed()
 
     def lot_opened(self, lot: Lot) -> None:
-        """Tell those who watch."""
+        """Tell those who watch, and who judges windows."""
+        if self._ports.cashier is not None:
+            self._ports.cashier.quoted(lot.energy_wh, lot.power_w)
         self._ports.watch.lot_opened(lot)
 
     def lot_closed(self, closed: LotClosed) -> None:

@@ -8,6 +8,7 @@ from settlement.terms import Windows, window_s
 
 QUOTE_KEPT_MS: Final = 10_000
 """A Bid that is on its way so long has come to nothing: its buyer has heard of the new lot."""
+_ANY_S: Final = 1 << 40
 
 
 class QuotedWindows:
@@ -31,7 +32,9 @@ class QuotedWindows:
         self._before.pop(self._now_s, None)
 
     def at(self, now_ms: int) -> Windows:
-        """Return what a Bid may name now; before anything was quoted it may name nothing."""
+        """Return what a Bid may name now; before any lot was there it is refused for that, not for its window."""
+        if not self._now_s:
+            return Windows(0, _ANY_S)
         self._before = {length_s: until_ms for length_s, until_ms in self._before.items() if until_ms > now_ms}
         lengths_s = (self._now_s, *self._before)
         return Windows(-(-min(lengths_s) // self._lapse), max(lengths_s))
