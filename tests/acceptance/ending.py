@@ -157,7 +157,7 @@ async def _check_participants(market: Market, settled: dict[bytes, Settled]) -> 
         assert found.delivered_wh == sum(event.delivered_wh for event in events)
         assert found.contracted_wh == sum(market.trades[event.trade_id].energy_wh for event in events)
     lost = [(await market.read_participant(party)).disputes_lost for party in (market.battery, market.buyer)]
-    assert lost == [2, 1]
+    assert lost == [1, 1]
 
 
 async def _check_money(market: Market, settled: dict[bytes, Settled]) -> None:
