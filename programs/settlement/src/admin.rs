@@ -4,7 +4,7 @@ use pinocchio::address::Address;
 use pinocchio::AccountView;
 
 use crate::accounts::{distinct, is, key, write, Input};
-use crate::chain::{bump_of, New};
+use crate::chain::{bump_of, New, SYSTEM_PROGRAM};
 use crate::events::{ConfigChanged, Event, MintRuleSet};
 use crate::layout::{copy, address, equal, Key, ZERO};
 use crate::money::{FEE_BPS_MAX, UNITS_PER_CENT_MAX};
@@ -137,6 +137,7 @@ pub fn set_mint_rule(input: &Input) -> Done {
     let id = input.program_id;
     let config = config(input, 1)?;
     need!(admin.is_signer(), NotSigner);
+    need!(is(system, &SYSTEM_PROGRAM), BadAccount);
     need!(is(admin, &config.admin), NotAdmin);
     let allowed = input.data[8];
     // SAFETY: the data has this length.

@@ -181,7 +181,7 @@ fn make(new: &New, program_id: &Key, size: u64, bump: &mut u8) -> Done {
         return Ok(());
     }
     if has < lamports {
-        system(new, &both, &pack(TRANSFER, &[lamports - has], &SYSTEM_PROGRAM), 12, &[]);
+        system(new, &both, &pack(TRANSFER, &[lamports - has], &SYSTEM_PROGRAM), 12, &by_address);
     }
     system(new, &both[1..], &pack(ALLOCATE, &[size], &SYSTEM_PROGRAM), 12, &by_address);
     system(new, &both[1..], &pack(ASSIGN, &[], new.owner), 36, &by_address);

@@ -9,10 +9,12 @@ from __future__ import annotations
 import base64
 import inspect
 import struct
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
+import pytest
 from solders.account import Account
 from solders.hash import Hash
 from solders.litesvm import LiteSVM
@@ -55,7 +57,7 @@ from tests.settlement.program.pieces import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from solders.instruction import Instruction
     from solders.keypair import Keypair
@@ -66,12 +68,20 @@ R = TypeVar("R", bound=Record)
 
 
 class RefusedError(Exception):
-    """A transaction that failed. `number` is the program's refusal, or None when something else refused."""
+    """A transaction that failed. `failure` is the program's refusal, or None when something else refused."""
 
     def __init__(self, number: int | None, said: str, logs: Sequence[str]) -> None:
-        name = said if number is None else Failure(number).name
-        super().__init__(f"{name}\n" + "\n".join(logs))
-        self.number = number
+        is_ours = number is not None and number >= Failure.UNKNOWN_INSTRUCTION
+        self.failure = Failure(number or 0) if is_ours else None
+        super().__init__("\n".join([self.failure.name if self.failure else said, *logs]))
+
+
+@contextmanager
+def refused(failure: Failure | None) -> Iterator[None]:
+    """Expect the program's refusal; None: that of something else, of the token program or the runtime."""
+    with pytest.raises(RefusedError) as caught:
+        yield
+    assert caught.value.failure is failure, str(caught.value)
 
 
 class Sent(NamedTuple):
