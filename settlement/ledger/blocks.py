@@ -4,7 +4,8 @@ A slot lasts 400 ms and holds one block. While the ledger is down there are none
 and between two runs slots are skipped while heights go on. A height is never given out twice, so a blockhash is derived
 from it and a secret of the data directory, and none needs to be stored.
 
-The bank at height H has seen the blockhashes up to H - 1; that of H - 1 is good up to and including height H + 150.
+The bank that is being built at height H knows the blockhashes up to H - 1; a bank that is finished knows its own, too.
+A transaction is taken as long as at most 150 newer blockhashes than its own are known.
 """
 
 from __future__ import annotations
@@ -94,16 +95,23 @@ class Blocks:
 
     def latest_hash(self, bank: int) -> bytes:
         """Return the newest blockhash that the bank at this height knows."""
-        return self.hash_of(_newest(bank))
+        return self.hash_of(self._newest(bank))
 
     def is_good(self, blockhash: bytes, bank: int) -> bool:
         """Whether the bank at this height takes a transaction with this blockhash."""
         height = self._heights.get(blockhash)
-        return height is not None and 0 <= _newest(bank) - height <= BLOCKHASH_AGE
+        return height is not None and 0 <= self._newest(bank) - height <= BLOCKHASH_AGE
 
     def last_good_height(self, bank: int) -> int:
-        """Return the last height at which the newest blockhash of this bank is good."""
+        """Return the last height at which the newest blockhash of this bank is good, as clusters count it.
+
+        That of a finished bank is in fact taken one block longer.
+        """
         return bank + BLOCKHASH_AGE
+
+    def _newest(self, bank: int) -> int:
+        """Return the height of the newest blockhash that a bank knows."""
+        return max(0, bank - 1) if bank >= self.height else bank
 
     def _run_of_height(self, height: int) -> Run:
         for run in reversed(self._runs):
@@ -118,8 +126,3 @@ class Blocks:
             self._heights[self.hash_of(height)] = height
         while len(self._heights) > _REMEMBERED + 1:
             del self._heights[next(iter(self._heights))]
-
-
-def _newest(bank: int) -> int:
-    """Return the height of the newest blockhash that a bank knows; the first bank knows its own."""
-    return max(0, bank - 1)

@@ -13,7 +13,9 @@ from settlement.exchange import to_base58
 from settlement.ledger.errors import INVALID_REQUEST, ParamsError, RpcError
 from settlement.ledger.limits import BASE58_BYTES_MAX
 from settlement.ledger.nonce import read_nonce
+from settlement.ledger.sysvars import read_clock
 from settlement.ledger.tokens import NAMES, read_mint, read_token_account
+from settlement.ledger.zstandard import framed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +26,8 @@ if TYPE_CHECKING:
     from settlement.ledger.tokens import Mint, TokenAccount
 
 _RENT_EPOCH: Final = (1 << 64) - 1
-_ENCODINGS: Final = ("binary", "base58", "base64", "jsonParsed")
+_ENCODINGS: Final = ("binary", "base58", "base64", "jsonParsed", "base64+zstd")
+_LISTED: Final = ", ".join(f"`{name}`" for name in _ENCODINGS)
 _TOO_LONG: Final = (
     f"Encoded binary (base 58) data should be less than {BASE58_BYTES_MAX} bytes, please use Base64 encoding."
 )
@@ -42,7 +45,7 @@ def shape_of(options: Options, *, default: str = "binary") -> Shape:
     """Return what the options of a call say. Raises ParamsError."""
     encoding = options.text("encoding") or default
     if encoding not in _ENCODINGS:
-        raise ParamsError(f"Invalid params: unknown variant `{encoding}`, expected one of {', '.join(_ENCODINGS[1:])}")
+        raise ParamsError(f"Invalid params: unknown variant `{encoding}`, expected one of {_LISTED}.")
     part = options.inner("dataSlice")
     if part is None:
         return Shape(encoding)
@@ -83,6 +86,8 @@ def _data(data: bytes, shape: Shape) -> str | list[str]:
         data = data[offset : offset + length]
     if shape.encoding in ("base64", "jsonParsed"):
         return [b64encode(data).decode(), "base64"]
+    if shape.encoding == "base64+zstd":
+        return [b64encode(framed(data)).decode(), "base64+zstd"]
     if len(data) > BASE58_BYTES_MAX:
         raise RpcError(INVALID_REQUEST, _TOO_LONG)
     return to_base58(data) if shape.encoding == "binary" else [to_base58(data), "base58"]
@@ -107,7 +112,8 @@ def _parsed(account: Account, decimals: Callable[[Pubkey], int | None]) -> dict[
             "feeCalculator": {"lamportsPerSignature": str(int.from_bytes(account.data[72:80], "little"))},
         }
         return {"program": "nonce", "parsed": {"info": info, "type": "initialized"}}
-    return None
+    clock = read_clock(account)
+    return None if clock is None else {"program": "sysvar", "parsed": {"info": clock, "type": "clock"}}
 
 
 def _token(token: TokenAccount, decimals: int) -> dict[str, Any]:

@@ -6,7 +6,6 @@ SettlementError
        +- RpcError               an answer with an error: code, message and data as a validator gives them
             +- ParamsError           -32602
             +- PreflightError        -32002: the simulation before sending failed
-            +- SignatureFailureError -32003
             +- BehindError           -32005: this node lags
             +- MinContextSlotError   -32016
 """
@@ -29,6 +28,7 @@ BLOCK_NOT_AVAILABLE: Final = -32004
 SLOT_SKIPPED: Final = -32007
 LONG_TERM_SLOT_SKIPPED: Final = -32009
 UNSUPPORTED_VERSION: Final = -32015
+TRANSACTION_NOT_FOUND: Final = -32020
 
 
 class LedgerError(SettlementError):
@@ -67,13 +67,6 @@ class PreflightError(RpcError):
 
     def __init__(self, reason: str, data: dict[str, Any]) -> None:
         super().__init__(-32002, f"Transaction simulation failed: {reason}", data)
-
-
-class SignatureFailureError(RpcError):
-    """A signature of the transaction that does not verify."""
-
-    def __init__(self) -> None:
-        super().__init__(-32003, "Transaction signature verification failure")
 
 
 class BehindError(RpcError):

@@ -16,6 +16,7 @@ from solders.account import Account
 from solders.clock import Clock
 from solders.hash import Hash
 from solders.litesvm import LiteSVM
+from solders.pubkey import Pubkey
 from solders.system_program import ID as SYSTEM_PROGRAM
 from solders.transaction_metadata import FailedTransactionMetadata, SimulatedTransactionInfo, TransactionMetadata
 
@@ -28,13 +29,16 @@ from settlement.ledger.tables import loaded_keys
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from solders.pubkey import Pubkey
     from solders.transaction_metadata import InnerInstruction
 
     from settlement.ledger.wire import Received
 
 _CHARGED: Final = ("ProgramAccountNotFound", "InvalidProgramForExecution", "MaxLoadedAccountsDataSizeExceeded")
 """Failures before execution for which a cluster takes the fee all the same."""
+_NOT_LOADED: Final = ("AccountNotFound", "InsufficientFundsForFee", "InvalidAccountForFee")
+"""Failures at the payer, before anything else is loaded."""
+_ACCOUNT_BYTES: Final = 64
+_LOADER: Final = Pubkey.from_string("BPFLoaderUpgradeab1e11111111111111111111111")
 _GONE: Final = Account(0, b"", SYSTEM_PROGRAM)
 
 
@@ -61,6 +65,8 @@ class Execution:
     logs: list[str]
     inner: list[list[Inner]]
     """For each instruction those it called."""
+    loaded_bytes: int
+    """Of account data, with what clusters count for each account beside it."""
     returned: tuple[bytes, bytes] | None
     """The program that returned data last, and what."""
     keys: list[Pubkey]
@@ -80,6 +86,7 @@ class Execution:
             units=0,
             logs=[],
             inner=[],
+            loaded_bytes=0,
             returned=None,
             keys=[],
             loaded=(0, 0),
@@ -179,12 +186,22 @@ class Machine:
             units=meta.compute_units_consumed(),
             logs=meta.logs(),
             inner=[[_inner(called) for called in group] for group in meta.inner_instructions()],
+            loaded_bytes=0 if err in _NOT_LOADED else self._loaded_bytes(before),
             returned=(bytes(returned.program_id), returned.data) if returned.data else None,
             keys=keys,
             loaded=(len(tables.writable), len(tables.readonly)),
             before=before,
             after=after,
         )
+
+    def _loaded_bytes(self, accounts: list[Account | None]) -> int:
+        """Return what clusters count of these accounts; a program brings its code along."""
+        found = [account for account in accounts if account is not None]
+        for account in list(found):
+            if account.executable and account.owner == _LOADER:
+                code = self._svm.get_account(Pubkey.from_bytes(account.data[4:36]))
+                found += [] if code is None else [code]
+        return sum(_ACCOUNT_BYTES + len(account.data) for account in found)
 
     def _charged(self, received: Received, execution: Execution) -> Execution:
         """Take the fee of a transaction that LiteSVM would let go for nothing."""

@@ -38,16 +38,17 @@ def meta_json(record: Record, decimals: Callable[[Pubkey], int | None], *, parse
     writable, readonly = record.loaded
     static = len(record.keys) - writable - readonly
     names = [to_base58(key) for key in record.keys]
+    executed = not isinstance(record.err, str)
     meta = {
         "err": record.err,
         "status": status_json(record.err),
         "fee": record.fee,
         "preBalances": record.before,
         "postBalances": record.after,
-        "innerInstructions": inner_json(record.inner, names if parsed else None),
-        "logMessages": record.logs,
-        "preTokenBalances": _balances(record.tokens_before, decimals),
-        "postTokenBalances": _balances(record.tokens_after, decimals),
+        "innerInstructions": inner_json(record.inner, names if parsed else None) if executed else None,
+        "logMessages": record.logs if executed else None,
+        "preTokenBalances": balances_json(record.tokens_before, decimals),
+        "postTokenBalances": balances_json(record.tokens_after, decimals),
         "rewards": [],
         "computeUnitsConsumed": record.units,
     }
@@ -166,7 +167,8 @@ def _decoded(program: int, accounts: bytes, data: bytes, height: int, names: lis
     }
 
 
-def _balances(balances: list[TokenBalance], decimals: Callable[[Pubkey], int | None]) -> list[dict[str, Any]]:
+def balances_json(balances: list[TokenBalance], decimals: Callable[[Pubkey], int | None]) -> list[dict[str, Any]]:
+    """Return token balances, without those of what is no mint."""
     found = []
     for balance in balances:
         places = decimals(Pubkey.from_string(balance.mint))

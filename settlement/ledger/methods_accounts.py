@@ -80,7 +80,7 @@ def get_token_supply(call: Call) -> Any:
         raise ParamsError("Invalid param: could not find account")
     mint = read_mint(account)
     if mint is None:
-        raise ParamsError("Invalid param: not a Token mint")
+        raise ParamsError("Invalid param: mint could not be unpacked")
     return view.context(amount_json(mint.supply, mint.decimals))
 
 
@@ -104,9 +104,11 @@ def _token_accounts(call: Call, whose: Callable[[TokenAccount], Pubkey | None]) 
         account = view.account(mint)
         if account is None:
             raise ParamsError("Invalid param: could not find mint")
+        if read_mint(account) is None:
+            raise ParamsError("Invalid param: Token mint could not be unpacked")
         program = account.owner
     if program is None:
-        raise ParamsError("Invalid params: expected mint or programId.")
+        raise ParamsError("Invalid params: invalid value: map, expected map with a single key.")
     if program not in PROGRAMS:
         raise ParamsError("Invalid param: unrecognized Token program id")
     found = {}
@@ -141,7 +143,7 @@ def _filter(wanted: Options) -> Filter:
         return lambda account: len(account.data) >= ACCOUNT_BYTES and read_token_account(account) is not None
     compared = wanted.inner("memcmp")
     if compared is None:
-        raise ParamsError("Invalid params: unknown filter, expected one of dataSize, memcmp, tokenAccountState")
+        raise ParamsError("Invalid params: unknown variant, expected one of `dataSize`, `memcmp`, `tokenAccountState`.")
     offset, data = compared.whole("offset") or 0, _compared(compared)
     return lambda account: account.data[offset : offset + len(data)] == data
 
@@ -149,10 +151,18 @@ def _filter(wanted: Options) -> Filter:
 def _compared(options: Options) -> bytes:
     value = options.at("bytes")
     if isinstance(value, list):
-        if len(value) > FILTER_BYTES_MAX or any(type(one) is not int or not 0 <= one <= 255 for one in value):
-            raise ParamsError(f"Invalid param: at most {FILTER_BYTES_MAX} numbers from 0 to 255 are compared")
-        return bytes(value)
+        if any(type(one) is not int or not 0 <= one <= 255 for one in value):
+            raise ParamsError("Invalid params: invalid value, expected u8.")
+        data = bytes(value)
+    else:
+        data = _compared_text(options)
+    if len(data) > FILTER_BYTES_MAX:
+        raise ParamsError("Invalid param: DataTooLarge")
+    return data
+
+
+def _compared_text(options: Options) -> bytes:
     text = options.text("bytes")
     if text is None:
         raise ParamsError("Invalid params: missing field `bytes`.")
-    return decoded(text, options.text("encoding") or "base58", bytes_max=FILTER_BYTES_MAX)
+    return decoded(text, options.text("encoding") or "base58", bytes_max=2 * FILTER_BYTES_MAX)

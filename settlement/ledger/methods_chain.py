@@ -13,9 +13,16 @@ from solders.transaction import VersionedTransaction
 
 from settlement.exchange import to_base58
 from settlement.ledger.blocks import SLOTS_PER_EPOCH
-from settlement.ledger.errors import BLOCK_NOT_AVAILABLE, SLOT_SKIPPED, BehindError, ParamsError, RpcError
+from settlement.ledger.errors import (
+    BLOCK_NOT_AVAILABLE,
+    INVALID_REQUEST,
+    SLOT_SKIPPED,
+    BehindError,
+    ParamsError,
+    RpcError,
+)
 from settlement.ledger.fees import fee_of
-from settlement.ledger.limits import ACCOUNT_BYTES_MAX, FEE_ADDRESSES_MAX, TRANSACTION_BYTES_MAX
+from settlement.ledger.limits import ACCOUNT_BYTES_MAX, BLOCKHASH_AGE, FEE_ADDRESSES_MAX, TRANSACTION_BYTES_MAX
 from settlement.ledger.params import address, blockhash, decoded
 from settlement.ledger.view import VERSION
 from settlement.ledger.wire import receive
@@ -125,7 +132,9 @@ def get_fee_for_message(call: Call) -> Any:
         signers = message.header.num_required_signatures
         unsigned = VersionedTransaction.populate(message, [Signature.default()] * signers)
     except ValueError as error:
-        raise ParamsError(f"failed to deserialize solana_message::versions::VersionedMessage: {error}") from None
+        raise ParamsError(
+            f"failed to deserialize solana_message::non_bpf_modules::versions::VersionedMessage: {error}"
+        ) from None
     received = receive(bytes(unsigned))
     return view.context(fee_of(received.message) if call.ledger.would_take(received, view.height) else None)
 
@@ -134,7 +143,7 @@ def get_rent(call: Call) -> Any:
     """Return the lamports that an account of so many bytes must hold."""
     size = call.params.whole(0)
     if size > ACCOUNT_BYTES_MAX:
-        raise ParamsError(f"Invalid param: {size} is too large for an account")
+        raise RpcError(INVALID_REQUEST, "Invalid request")
     return call.ledger.rent(size)
 
 
@@ -146,7 +155,7 @@ def get_recent_prioritization_fees(call: Call) -> Any:
     blocks, height = call.ledger.blocks, call.height("processed")
     return [
         {"slot": blocks.slot_of(one), "prioritizationFee": call.ledger.prices.lowest(one, asked)}
-        for one in call.ledger.prices.heights(height)
+        for one in range(max(0, height - BLOCKHASH_AGE + 1), height + 1)
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from solders.hash import Hash
 
@@ -10,12 +10,12 @@ from settlement.exchange import to_base58
 from settlement.ledger.airdrop import airdrop
 from settlement.ledger.encoding import Shape, account_json
 from settlement.ledger.errors import (
+    TRANSACTION_NOT_FOUND,
     UNSUPPORTED_VERSION,
     BehindError,
     ParamsError,
     PreflightError,
     RpcError,
-    SignatureFailureError,
 )
 from settlement.ledger.limits import (
     AIRDROP_LAMPORTS_MAX,
@@ -24,10 +24,17 @@ from settlement.ledger.limits import (
     TRANSACTION_BYTES_MAX,
 )
 from settlement.ledger.machine import Execution
-from settlement.ledger.meta import inner_json, meta_json, returned_json, status_json, transaction_json
+from settlement.ledger.meta import (
+    balances_json,
+    inner_json,
+    meta_json,
+    returned_json,
+    status_json,
+    transaction_json,
+)
 from settlement.ledger.params import Options, address, blockhash, decoded, signature
-from settlement.ledger.records import Place
-from settlement.ledger.wire import receive
+from settlement.ledger.records import Place, lamports_of, tokens_of
+from settlement.ledger.wire import TYPE_NAME, receive
 from settlement.ledger.words import error_text
 
 if TYPE_CHECKING:
@@ -36,13 +43,14 @@ if TYPE_CHECKING:
     from settlement.ledger.view import Call, View
     from settlement.ledger.wire import Received
 
-_LAST_PLACE = Place(1 << 62, 0)
+_TEXT_MAX: Final = {"base64": 1_644, "base58": 1_683}
+"""Characters of a whole packet."""
 
 
 def send_transaction(call: Call) -> Any:
     """Send a transaction and return its signature; whether it landed is another question.
 
-    Raises SignatureFailureError or PreflightError for one that the simulation before sending shows to fail.
+    Raises PreflightError for one that the simulation before sending shows to fail.
     """
     options = call.params.options(1)
     received = _received(call.params.text(0), options)
@@ -66,10 +74,11 @@ def simulate_transaction(call: Call) -> Any:
         raise ParamsError("sigVerify may not be used with replaceRecentBlockhash")
     view = call.view(options)
     wanted = _wanted_accounts(options.inner("accounts"))
-    if verifies and not received.is_signed():
-        raise SignatureFailureError
-    outcome = call.ledger.simulate(received, view.height, checked=not replaces)
+    outcome: Execution | str = "SignatureFailure"
+    if not verifies or received.is_signed():
+        outcome = call.ledger.simulate(received, view.height, checked=not replaces)
     value = _simulated(outcome, wanted, view, shows_inner=options.flag("innerInstructions"))
+    value |= _balances(outcome, view)
     if replaces:
         blocks = call.ledger.blocks
         value["replacementBlockhash"] = {
@@ -108,6 +117,7 @@ def get_transaction(call: Call) -> Any:
     found = {
         "slot": call.ledger.blocks.slot_of(record.place.height),
         "blockTime": call.ledger.blocks.time_s_of(record.place.height),
+        "transactionIndex": record.place.number,
         "transaction": transaction_json(record, encoding),
         "meta": meta_json(record, newest_view.decimals, parsed=encoding == "jsonParsed"),
     }
@@ -129,7 +139,7 @@ def get_signatures_for_address(call: Call) -> Any:
     if first is not None:
         record = call.ledger.record(bytes(signature(first)))
         if record is None:
-            return []
+            raise RpcError(TRANSACTION_NOT_FOUND, f"Transaction {first} not found")
         before = min(before, record.place)
     if last is not None:
         record = call.ledger.record(bytes(signature(last)))
@@ -143,6 +153,7 @@ def get_signatures_for_address(call: Call) -> Any:
             "memo": None,
             "blockTime": call.ledger.blocks.time_s_of(record.place.height),
             "confirmationStatus": _level(call, record.place.height),
+            "transactionIndex": record.place.number,
         }
         for record in found
     ]
@@ -151,8 +162,8 @@ def get_signatures_for_address(call: Call) -> Any:
 def request_airdrop(call: Call) -> Any:
     """Let the faucet pay an account, and return the signature of its transfer."""
     key, lamports = call.params.address(0), call.params.whole(1)
-    if not 0 < lamports <= AIRDROP_LAMPORTS_MAX:
-        raise ParamsError(f"Invalid param: an airdrop has 1 to {AIRDROP_LAMPORTS_MAX} lamports")
+    if lamports > AIRDROP_LAMPORTS_MAX:
+        raise ParamsError(f"Invalid param: an airdrop has at most {AIRDROP_LAMPORTS_MAX} lamports")
     options = call.params.options(2)
     view = call.view(options)
     asked = options.text("recentBlockhash")
@@ -162,7 +173,12 @@ def request_airdrop(call: Call) -> Any:
 
 def _received(text: str, options: Options) -> Received:
     encoding = options.text("encoding") or "base58"
-    return receive(decoded(text, encoding, bytes_max=TRANSACTION_BYTES_MAX))
+    if encoding not in _TEXT_MAX:
+        raise ParamsError(f"Invalid params: unknown variant `{encoding}`, expected one of `base64`, `base58`.")
+    if len(text) > _TEXT_MAX[encoding]:
+        limits = f"max: encoded/raw {_TEXT_MAX[encoding]}/{TRANSACTION_BYTES_MAX}"
+        raise ParamsError(f"{encoding} encoded {TYPE_NAME} too large: {len(text)} bytes ({limits})")
+    return receive(decoded(text, encoding, bytes_max=2 * TRANSACTION_BYTES_MAX))
 
 
 def _options(call: Call, index: int) -> Options:
@@ -179,11 +195,11 @@ def _settled(options: Options) -> Any:
 
 
 def _preflight(call: Call, received: Received, view: View) -> None:
-    if not received.is_signed():
-        raise SignatureFailureError
     if call.faults.stale:
         raise BehindError(call.faults.stale)
-    outcome = call.ledger.simulate(received, view.height)
+    outcome: Execution | str = "SignatureFailure"
+    if received.is_signed():
+        outcome = call.ledger.simulate(received, view.height)
     err = outcome if isinstance(outcome, str) else outcome.err
     if err is not None:
         raise PreflightError(error_text(err), _simulated(outcome, None, view, shows_inner=False))
@@ -221,10 +237,31 @@ def _simulated(
         "logs": outcome.logs,
         "accounts": accounts if outcome.err is None or wanted is None else [None] * len(wanted[0]),
         "unitsConsumed": outcome.units,
-        "loadedAccountsDataSize": sum(len(one.data) for one in outcome.before if one is not None),
+        "fee": outcome.fee if outcome.loaded_bytes else None,
+        "loadedAccountsDataSize": outcome.loaded_bytes,
         "returnData": returned_json(outcome.returned),
         "innerInstructions": inner_json(outcome.inner, names) if shows_inner else None,
         "replacementBlockhash": None,
+        "loadedAddresses": None,
+        "preBalances": None,
+        "postBalances": None,
+        "preTokenBalances": None,
+        "postTokenBalances": None,
+    }
+
+
+def _balances(outcome: Execution | str, view: View) -> dict[str, Any]:
+    """Return what a simulation alone tells, beside what a failed preflight does."""
+    if isinstance(outcome, str):
+        return {}
+    writable = len(outcome.keys) - sum(outcome.loaded)
+    names = [str(key) for key in outcome.keys[writable:]]
+    return {
+        "loadedAddresses": {"writable": names[: outcome.loaded[0]], "readonly": names[outcome.loaded[0] :]},
+        "preBalances": lamports_of(outcome.before),
+        "postBalances": lamports_of(outcome.after),
+        "preTokenBalances": balances_json(tokens_of(outcome.before), view.decimals),
+        "postTokenBalances": balances_json(tokens_of(outcome.after), view.decimals),
     }
 
 

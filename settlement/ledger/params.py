@@ -15,6 +15,8 @@ from settlement.ledger.errors import ParamsError
 if TYPE_CHECKING:
     from settlement.ledger.chain import Commitment
 
+_SHOWN: Final = 64
+"""Characters of a wrong parameter that an error repeats."""
 _COMMITMENTS: Final[dict[str, Commitment]] = {
     "processed": "processed",
     "confirmed": "confirmed",
@@ -130,15 +132,9 @@ class Options:
         return Options(value)
 
     def commitment(self, name: str = "commitment") -> Commitment:
-        """Return a commitment level; finalized when it is not there."""
-        value = self.text(name)
-        if value is None:
-            return "finalized"
-        if value not in _COMMITMENTS:
-            raise ParamsError(
-                f"Invalid params: unknown variant `{value}`, expected one of processed, confirmed, finalized"
-            )
-        return _COMMITMENTS[value]
+        """Return a commitment level; finalized when it is not there or, as a validator takes it, none."""
+        value = self._values.get(name)
+        return _COMMITMENTS.get(value, "finalized") if isinstance(value, str) else "finalized"
 
 
 def whole(value: Any) -> int:
@@ -173,7 +169,7 @@ def blockhash(text: str) -> Hash:
     try:
         return Hash.from_string(text)
     except ParseHashError as error:
-        raise ParamsError(f"Invalid param: {error}") from None
+        raise ParamsError("WrongSize" if "size" in str(error) else "Invalid") from None
 
 
 def decoded(text: str, encoding: str, *, bytes_max: int) -> bytes:
@@ -192,4 +188,19 @@ def decoded(text: str, encoding: str, *, bytes_max: int) -> bytes:
 
 
 def _wrong_type(value: Any, wanted: str) -> ParamsError:
-    return ParamsError(f"Invalid params: invalid type: {type(value).__name__}, expected {wanted}.")
+    match value:
+        case bool():
+            found = f"boolean `{str(value).lower()}`"
+        case int():
+            found = f"integer `{value}`"
+        case float():
+            found = f"floating point `{value}`"
+        case str():
+            found = f'string "{value[:_SHOWN]}"'
+        case list():
+            found = "sequence"
+        case dict():
+            found = "map"
+        case _:
+            found = "null"
+    return ParamsError(f"Invalid params: invalid type: {found}, expected {wanted}.")

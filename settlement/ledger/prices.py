@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Prices:
-    """The lowest price in each of the last 150 blocks that hold transactions, at all and for writing each account."""
+    """The lowest price in each of the last 150 blocks, at all and for writing each account; an empty block is free."""
 
     def __init__(self) -> None:
         self._blocks: dict[int, tuple[int, dict[Pubkey, int]]] = {}
@@ -27,11 +27,7 @@ class Prices:
         while next(iter(self._blocks)) <= height - BLOCKHASH_AGE:
             del self._blocks[next(iter(self._blocks))]
 
-    def heights(self, through: int) -> list[int]:
-        """Return the heights of the blocks that are known, up to one."""
-        return [height for height in self._blocks if through - BLOCKHASH_AGE < height <= through]
-
     def lowest(self, height: int, written: Iterable[Pubkey]) -> int:
         """Return the lowest price that bought a place in a block and the writing of each of these accounts."""
-        lowest, accounts = self._blocks[height]
+        lowest, accounts = self._blocks.get(height, (0, {}))
         return max([lowest, *(accounts.get(key, 0) for key in written)])

@@ -74,10 +74,10 @@ def record_of(received: Received, execution: Execution, place: Place) -> Record:
         returned=execution.returned,
         keys=[bytes(key) for key in execution.keys],
         loaded=execution.loaded,
-        before=[_lamports(account) for account in execution.before],
-        after=[_lamports(account) for account in execution.after],
-        tokens_before=_tokens(execution.before),
-        tokens_after=_tokens(execution.after),
+        before=lamports_of(execution.before),
+        after=lamports_of(execution.after),
+        tokens_before=tokens_of(execution.before),
+        tokens_after=tokens_of(execution.after),
     )
 
 
@@ -140,11 +140,13 @@ def _text(data: bytes) -> str:
     return b64encode(data).decode()
 
 
-def _lamports(account: Account | None) -> int:
-    return 0 if account is None else account.lamports
+def lamports_of(accounts: list[Account | None]) -> list[int]:
+    """Return what accounts hold."""
+    return [0 if account is None else account.lamports for account in accounts]
 
 
-def _tokens(accounts: list[Account | None]) -> list[TokenBalance]:
+def tokens_of(accounts: list[Account | None]) -> list[TokenBalance]:
+    """Return what those of a transaction's accounts hold that are token accounts."""
     held = ((index, account, read_token_account(account)) for index, account in enumerate(accounts))
     return [
         TokenBalance(index, str(token.mint), str(token.owner), str(account.owner), token.amount)

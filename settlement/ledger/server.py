@@ -117,7 +117,7 @@ class LedgerServer:
         async for part in request.stream():
             body += part
             if len(body) > BODY_BYTES_MAX:
-                return PlainTextResponse("Payload too large\n", status_code=413)
+                return PlainTextResponse("request body size exceeds allowed maximum", status_code=413)
         try:
             loop = asyncio.get_running_loop()
             answer = await loop.run_in_executor(self._thread, self._node.handle, bytes(body))

@@ -72,5 +72,5 @@ class Call:
         return view
 
 
-VERSION = "4.1.0"
+VERSION = "4.1.2"
 """The validator whose behaviour this is."""

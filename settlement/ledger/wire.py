@@ -27,7 +27,7 @@ _ADVANCE_NONCE: Final = (4).to_bytes(4, "little")
 _SIGNATURE_BYTES: Final = 64
 _HEADER_BYTES: Final = 3
 _KEY_BYTES: Final = 32
-_TYPE: Final = "solana_transaction::versioned::VersionedTransaction"
+TYPE_NAME: Final = "solana_transaction::versioned::VersionedTransaction"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +104,11 @@ class Received:
 def receive(wire: bytes) -> Received:
     """Decode a transaction. Raises ParamsError for what is none, or is longer than a packet."""
     if len(wire) > TRANSACTION_BYTES_MAX:
-        raise ParamsError(f"decoded {_TYPE} too large: {len(wire)} bytes (max: {TRANSACTION_BYTES_MAX} bytes)")
+        raise ParamsError(f"decoded {TYPE_NAME} too large: {len(wire)} bytes (max: {TRANSACTION_BYTES_MAX} bytes)")
     try:
         transaction = VersionedTransaction.from_bytes(wire)
     except ValueError as error:
-        raise ParamsError(f"failed to deserialize {_TYPE}: {error}") from None
+        raise ParamsError(f"failed to deserialize {TYPE_NAME}: {error}") from None
     try:
         transaction.sanitize()
     except SanitizeError as error:

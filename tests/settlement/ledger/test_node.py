@@ -155,8 +155,12 @@ def test_account_data_in_every_encoding() -> None:
     assert case.value("getTokenAccountBalance", held, at) == amount
     assert case.value("getTokenSupply", str(mint), at) == amount
     assert case.refusal("getTokenAccountBalance", held)[1] == "Invalid param: could not find account"
-    assert case.refusal("getTokenSupply", held, at)[1] == "Invalid param: not a Token mint"
-    assert case.refusal("getAccountInfo", held, {"encoding": "base64+zstd"})[0] == -32602
+    assert case.refusal("getTokenSupply", held, at)[1] == "Invalid param: mint could not be unpacked"
+    assert case.refusal("getAccountInfo", held, {"encoding": "hex"})[0] == -32602
+    framed = case.value("getAccountInfo", str(mint), {**at, "encoding": "base64+zstd"})["data"]
+    plain = case.value("getAccountInfo", str(mint), {**at, "encoding": "base64"})["data"]
+    assert b64decode(framed[0])[-82:] == b64decode(plain[0])
+    assert framed[1] == "base64+zstd"
 
 
 def test_token_accounts_and_program_accounts_are_found() -> None:
@@ -241,7 +245,11 @@ def test_pages_of_signatures() -> None:
     assert page(limit=2) == newest[:2]
     assert page(before=newest[1], limit=2) == newest[2:4]
     assert page(until=newest[3]) == newest[:3]
-    assert page(before=str(Signature.default())) == []
+    unknown = {"before": str(Signature.default())}
+    assert case.refusal("getSignaturesForAddress", str(to), unknown)[:2] == (
+        -32020,
+        f"Transaction {'1' * 64} not found",
+    )
     assert case.refusal("getSignaturesForAddress", str(to), {"limit": 1_001})[1] == "Invalid limit; max 1000"
 
 
@@ -285,11 +293,11 @@ def test_what_cannot_be_sent() -> None:
     forged = VersionedTransaction.populate(good.message, [Signature.default()])
     encoded = b64encode(bytes(forged)).decode()
     options = {"encoding": "base64", "preflightCommitment": "confirmed"}
-    assert case.refusal("sendTransaction", encoded, options) == (
-        -32003,
-        "Transaction signature verification failure",
-        None,
-    )
+    code, message, data = case.refusal("sendTransaction", encoded, options)
+    assert (code, data["err"], data["logs"]) == (-32002, "SignatureFailure", [])
+    assert message == "Transaction simulation failed: Transaction did not pass signature verification"
+    simulated = case.value("simulateTransaction", encoded, {**options, "sigVerify": True, "commitment": "confirmed"})
+    assert simulated["err"] == "SignatureFailure"
     assert case.send(encoded, skipPreflight=True) == str(Signature.default())
     assert case.value("getSignatureStatuses", [str(Signature.default())]) == [None]
     assert case.refusal("sendTransaction", "====", options)[0] == -32602
@@ -342,6 +350,8 @@ def test_fees_and_prices() -> None:
     assert before - case.value("getBalance", str(case.payer.pubkey()), PROCESSED) == 5_010
     paid = case.call("getRecentPrioritizationFees", [str(case.payer.pubkey())])
     assert paid[-1] == {"slot": 9, "prioritizationFee": 10_000}
+    assert paid[-2] == {"slot": 8, "prioritizationFee": 0}
+    assert case.call("getRecentPrioritizationFees", [str(case.world.key().pubkey())])[-1]["prioritizationFee"] == 10_000
     assert case.call("getMinimumBalanceForRentExemption", 0) == 890_880
     assert case.refusal("getFeeForMessage", b64encode(b"nonsense").decode())[0] == -32602
 
@@ -353,7 +363,7 @@ def test_the_faucet_pays_as_often_as_it_is_asked() -> None:
     assert len(sent) == 3
     assert case.value("getBalance", to, PROCESSED) == 3 * SOL
     assert case.refusal("requestAirdrop", to, AIRDROP_LAMPORTS_MAX + 1)[0] == -32602
-    assert case.refusal("requestAirdrop", to, 0)[0] == -32602
+    assert case.refusal("requestAirdrop", to, -1)[0] == -32602
 
 
 def test_who_it_is() -> None:
@@ -377,15 +387,19 @@ def asked(node: Node, body: Any) -> Any:
     [
         (b"{", -32700, None),
         (b"[" * 40_000, -32700, None),
-        ([], -32600, None),
-        ("text", -32600, None),
+        ("text", -32700, None),
+        ({"jsonrpc": "2.0", "id": 1.5, "method": "getSlot"}, -32700, None),
+        ({"jsonrpc": "2.0", "id": {}, "method": "getSlot"}, -32700, None),
+        ([{"jsonrpc": "2.0", "id": 1, "method": "getSlot"}, 5], -32700, None),
         ({"id": 1, "method": "getSlot"}, -32600, 1),
         ({"jsonrpc": "2.0", "id": 1}, -32600, 1),
         ({"jsonrpc": "2.0", "id": "a", "method": "getNothing"}, -32601, "a"),
         ({"jsonrpc": "2.0", "id": 2, "method": "getBalance"}, -32602, 2),
         ({"jsonrpc": "2.0", "id": 2, "method": "getBalance", "params": {"a": 1}}, -32602, 2),
         ({"jsonrpc": "2.0", "id": 2, "method": "getBalance", "params": [5]}, -32602, 2),
-        ({"jsonrpc": "2.0", "id": 2, "method": "getSlot", "params": [{"commitment": "never"}]}, -32602, 2),
+        ({"jsonrpc": "2.0", "id": 2, "method": "getSlot", "params": [1]}, -32602, 2),
+        ({"jsonrpc": "2.0", "id": 2, "method": "getSlot", "params": [{}, 1]}, -32602, 2),
+        ({"jsonrpc": "2.0", "id": 2, "method": "getHealth", "params": [1]}, -32602, 2),
         ({"jsonrpc": "2.0", "id": 2, "method": "getSlot", "params": [{"minContextSlot": 1 << 40}]}, -32016, 2),
         ([{"jsonrpc": "2.0", "id": 1, "method": "getSlot"}] * (BATCH_MAX + 1), -32600, None),
     ],
@@ -402,6 +416,7 @@ def test_batches_and_notifications() -> None:
     assert [one["id"] for one in answers] == [1, 2]
     assert (answers[0]["result"], answers[1]["error"]["code"]) == (5, -32601)
     assert asked(node, {"jsonrpc": "2.0", "method": "getSlot"}) is None
+    assert asked(node, []) is None
     too_long = node.handle(bytes(BODY_BYTES_MAX + 1))
     assert too_long is not None
     assert too_long.status == 413
