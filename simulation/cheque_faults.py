@@ -32,7 +32,7 @@ _HOUR_MS: Final = 3_600_000
 
 def _rates() -> dict[str, float]:
     return {
-        **dict.fromkeys(MOODS, 0.15),
+        **dict.fromkeys(MOODS, 0.25),
         "cut": 0.5,
         "offline": 0.06,
         "crash": 0.5,

@@ -13,6 +13,7 @@ from settlement.money import fee_of
 from settlement.program.constants import HOW_COSIGNED, HOW_FINALIZED, HOW_RESOLVED, HOW_TIMED_OUT
 from settlement.program.events import EVENTS, Attested, Claimed, Collected, Disputed, Settled
 from settlement.program.layout import DISCRIMINATOR_BYTES, EVENT_TAG
+from settlement.progress import Rules, plausible_wh
 from simulation.invariants import Breach
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from settlement.program.codec import Record
     from simulation.deals import Deal
 
+RULES: Final = Rules(cosign_wait_s=600, tolerance_wh=20, tolerance_percent=2)
+"""What all settlers here go by: the defaults."""
 HOW: Final = {
     HOW_COSIGNED: "co-signed",
     HOW_FINALIZED: "finalized",
@@ -130,6 +133,7 @@ class Payments:
         if event.fee != fee_of(event.payout, contract.fee_bps):
             raise Breach("the fee is the contract's", f"{_name(deal)}: {event.fee} on {event.payout}")
         self._check_payout(deal, event)
+        self._check_bonds(deal, event)
         self.settled[event.trade_id] = event
 
     def _check_payout(self, deal: Deal, event: Settled) -> None:
@@ -138,6 +142,19 @@ class Payments:
         if event.payout != expected:
             what = f"{_name(deal)}, {HOW[event.how]}: {event.payout}, {wh} Wh cost {expected}"
             raise Breach("a payout is the formula's", what)
+
+    def _check_bonds(self, deal: Deal, event: Settled) -> None:
+        """A bond goes to the other side when its own was further from the ruling, else back."""
+        to_battery = to_buyer = 0
+        dispute = self.disputed.get(event.trade_id)
+        if dispute is not None and event.how in (HOW_RESOLVED, HOW_TIMED_OUT):
+            safe_wh, claimed_wh = self.safe_wh[event.trade_id], dispute.claimed_wh
+            twice_wh = 2 * event.delivered_wh if event.how == HOW_RESOLVED else safe_wh + claimed_wh
+            off_wh = (2 * claimed_wh - twice_wh) - (twice_wh - 2 * dispute.buyer_wh)
+            to_battery, to_buyer = dispute.bond * (off_wh < 0), dispute.held * (off_wh > 0)
+        if (event.bond_to_battery, event.bond_to_buyer) != (to_battery, to_buyer):
+            what = f"{_name(deal)}: {event.bond_to_battery} to the battery, {event.bond_to_buyer} to the buyer"
+            raise Breach("who was further from the truth pays", f"{what}, not {to_battery} and {to_buyer}")
 
     def _payable_wh(self, deal: Deal, event: Settled) -> int:
         """Return the Wh that such an end must pay."""
@@ -186,8 +203,17 @@ def check_over(deals: Iterable[Deal], payments: Payments) -> None:
         is_honest = deal.final_wh == deal.true_wh
         if is_honest and is_disputed and deal.buyer.conduct != "lies":
             raise Breach("an honest buyer disputes no honest claim", _name(deal))
+        if not is_disputed and deal.trade_id in payments.claimed and is_seen_through(deal):
+            raise Breach("an honest buyer disputes what it did not get", f"{_name(deal)}: {deal.final_wh} Wh")
         if not is_disputed and is_honest and paid.payout != deal.contract.split(deal.true_wh).payout:
             raise Breach("what was delivered is paid", f"{_name(deal)}: {paid.payout} for {deal.true_wh} Wh")
+
+
+def is_seen_through(deal: Deal) -> bool:
+    """Whether an honest buyer has seen so much less than the battery claims that it must say so."""
+    if deal.buyer.conduct != "honest" or deal.seen_wh is None:
+        return False
+    return min(deal.final_wh, deal.contract.energy_wh) > plausible_wh(deal.seen_wh, RULES)
 
 
 def _name(deal: Deal) -> str:
