@@ -9,7 +9,7 @@ from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Any, Final
 
 from cli.demo_stage.metering import Reading, Span, attribute
-from cli.demo_stage.payments import Payments
+from cli.demo_stage.payments import Payment, Payments
 from cli.demo_stage.records import Buyer, Lot, Site, Trade
 from cli.demo_stage.tally import Tally
 from etp.latency import LatencyHistogram
@@ -61,6 +61,8 @@ class Book:
         """Called after everything that was taken in."""
         self.on_finished: Callable[[Trade], None] = lambda _trade: None
         """Called with every trade that is over and metered."""
+        self.on_payment: Callable[[Trade, Payment], None] = lambda _trade, _payment: None
+        """Called whenever the ledger has moved a trade."""
         self.on_news: Callable[[str], None] = lambda _text: None
         """Called with every alarm, in words."""
         self._wall_offset_ms = wall_offset_ms
@@ -164,7 +166,10 @@ class Book:
 
     def ledger_event(self, happened: Happened) -> None:
         """Take in a transaction of the settlement program."""
-        self.payments.take(happened)
+        for payment in self.payments.take(happened):
+            trade = next((one for one in reversed(self.trades.values()) if one.trade_id == payment.trade_id), None)
+            if trade is not None:
+                self.on_payment(trade, payment)
         self.on_change()
 
     def ledger_balances(self, balances: Balances) -> None:

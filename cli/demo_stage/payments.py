@@ -95,20 +95,22 @@ class Payments:
                 self.known.popitem(last=False)
         return payment
 
-    def take(self, happened: Happened) -> None:
-        """Take in a transaction of the program."""
-        if happened.error is not None:
-            return
-        for event in happened.events:
+    def take(self, happened: Happened) -> list[Payment]:
+        """Take in a transaction of the program; return the trades that it moved."""
+        moved: list[Payment] = []
+        for event in happened.events if happened.error is None else ():
             match event:
                 case events.Claimed():
-                    self._note(event.trade_id, "claimed", happened).reserved = event.reserved
+                    moved.append(self._note(event.trade_id, "claimed", happened))
+                    moved[-1].reserved = event.reserved
                     self.claimed += 1
                 case events.Disputed():
-                    self._note(event.trade_id, "disputed", happened)
+                    moved.append(self._note(event.trade_id, "disputed", happened))
                     self.disputed += 1
                 case events.Settled():
-                    self._settled(event, self._note(event.trade_id, "settled", happened))
+                    moved.append(self._note(event.trade_id, "settled", happened))
+                    self._settled(event, moved[-1])
+        return moved
 
     def _note(self, trade_id: bytes, stage: str, happened: Happened) -> Payment:
         payment = self.promised(trade_id.hex())

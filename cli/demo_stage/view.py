@@ -13,9 +13,11 @@ from rich.layout import Layout
 from rich.table import Table
 from rich.text import Text
 
+from cli.demo_stage.payments import HOW, PER_CENT, money
 from cli.demo_stage.scene import TIME_LAPSE
 from cli.demo_stage.view_site import PANEL_LINES, site_panel
 from cli.words import counted
+from settlement.program.constants import HOW_COSIGNED
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -25,8 +27,8 @@ if TYPE_CHECKING:
 
 COLOURS: Final = ("yellow", "bright_cyan", "bright_magenta", "bright_green", "bright_blue", "bright_red")
 _WIDE: Final = 124
-_BUYERS_WIDTH: Final = 46
-_TOTAL_LINES: Final = 2
+_BUYERS_WIDTH: Final = 54
+_TOTAL_LINES: Final = 3
 
 
 class Size(NamedTuple):
@@ -36,6 +38,7 @@ class Size(NamedTuple):
     height: int
 
 
+_WIDE_ONLY: Final = frozenset({"reserve", "over 1st"})
 LEAST: Final = Size(80, 22)
 """The smallest terminal in which the view says what it should."""
 
@@ -50,10 +53,10 @@ def render(book: Book, *, size: Size, elapsed_s: float, wanted: int | None = Non
     panels.split_row(*(Layout(site_panel(book, site, colours)) for site in book.sites.values()))
     if size.width >= _WIDE:
         buyers = Layout(_buyers(book, colours), size=_BUYERS_WIDTH)
-        market.split_row(Layout(_trades(book, colours, size.height)), buyers)
+        market.split_row(Layout(_trades(book, colours, size.height, is_wide=True)), buyers)
         parts = [market]
     else:
-        market.update(_trades(book, colours, size.height))
+        market.update(_trades(book, colours, size.height, is_wide=False))
         parts = [market, Layout(_buyers(book, colours), size=len(book.buyers) + 1)]
     title = Layout(_title(elapsed_s, book, wanted), size=1)
     whole.split_column(title, panels, *parts, Layout(_totals(book), size=_TOTAL_LINES))
@@ -79,26 +82,42 @@ def _title(elapsed_s: float, book: Book, wanted: int | None) -> RenderableType:
     return line
 
 
-def _trades(book: Book, colours: dict[str, str], lines: int) -> RenderableType:
+def _trades(book: Book, colours: dict[str, str], lines: int, *, is_wide: bool) -> RenderableType:
+    """Return the latest trades; what a narrow terminal leaves out, the totals say for all of them."""
     table = Table(box=None, expand=True, padding=(0, 1, 0, 0), header_style="dim", show_edge=False)
     table.add_column("trade", no_wrap=True, ratio=1)
     table.add_column("buyer", no_wrap=True, ratio=1)
-    for name in ("c/kWh", "reserve", "gain", "over 1st", "bidders", "delivered", "counter"):
+    names = ["c/kWh", "reserve", "gain", "over 1st", "bidders", "delivered", "counter", "paid USDC"]
+    shown = [name for name in names if is_wide or name not in _WIDE_ONLY]
+    for name in shown:
         table.add_column(name, justify="right", no_wrap=True)
     for trade in list(reversed(book.trades.values()))[:lines]:
         gain = (trade.price_e4 - trade.reserve_e4) / trade.reserve_e4 if trade.reserve_e4 else None
-        table.add_row(
-            trade.battery,
-            Text(trade.aggregator, style=colours.get(trade.aggregator, "")),
-            Text(f"{trade.price_e4 / 1e4:.2f}", style="bold"),
-            f"{trade.reserve_e4 / 1e4:.2f}",
-            Text("-" if gain is None else f"{gain:+.1%}", style="green"),
-            f"{(trade.price_e4 - trade.first_acceptable_e4) / 1e4:+.2f}",
-            str(trade.bidders),
-            _delivered(book, trade),
-            "" if trade.metered_wh is None else f"{trade.metered_wh:.1f}",
-        )
+        cells: dict[str, RenderableType] = {
+            "c/kWh": Text(f"{trade.price_e4 / 1e4:.2f}", style="bold"),
+            "reserve": f"{trade.reserve_e4 / 1e4:.2f}",
+            "gain": Text("-" if gain is None else f"{gain:+.1%}", style="green"),
+            "over 1st": f"{(trade.price_e4 - trade.first_acceptable_e4) / 1e4:+.2f}",
+            "bidders": str(trade.bidders),
+            "delivered": _delivered(book, trade),
+            "counter": "" if trade.metered_wh is None else f"{trade.metered_wh:.1f}",
+            "paid USDC": _paid(book, trade),
+        }
+        buyer = Text(trade.aggregator, style=colours.get(trade.aggregator, ""))
+        table.add_row(trade.battery, buyer, *(cells[name] for name in shown))
     return table
+
+
+def _paid(book: Book, trade: Trade) -> Text:
+    payment = book.payments.known.get(trade.trade_id)
+    if payment is None or payment.stage == "promised":
+        return Text()
+    if not payment.is_settled:
+        return Text(payment.stage, style="yellow")
+    paid = Text(money(payment.payout or 0), style="green")
+    if payment.how is not None and payment.how != HOW[HOW_COSIGNED]:
+        paid = Text(f"{payment.how} ", style="yellow") + paid
+    return paid
 
 
 def _delivered(book: Book, trade: Trade) -> Text:
@@ -111,7 +130,7 @@ def _buyers(book: Book, colours: dict[str, str]) -> RenderableType:
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim", show_edge=False)
     table.add_column("buyer", no_wrap=True)
     table.add_column("strategy", no_wrap=True)
-    for name in ("bids", "won", "kWh", "avg c"):
+    for name in ("bids", "won", "kWh", "avg c", "lines"):
         table.add_column(name, justify="right", no_wrap=True, min_width=5)
     for buyer in book.buyers.values():
         average = f"{buyer.spent / buyer.bought_wh / 1e4:.2f}" if buyer.bought_wh else "-"
@@ -122,8 +141,28 @@ def _buyers(book: Book, colours: dict[str, str]) -> RenderableType:
             f"{buyer.won}",
             f"{buyer.bought_wh / 1_000:.1f}",
             average,
+            _on_lines(book, buyer.name),
         )
     return table
+
+
+def _on_lines(book: Book, buyer: str) -> str:
+    """Return what a buyer has laid aside for batteries, in USDC."""
+    balances = book.payments.balances
+    if balances is None:
+        return "-"
+    return f"{sum(units for (who, _), units in balances.lines.items() if who == buyer) / PER_CENT / 100:.2f}"
+
+
+def _money(book: Book) -> Text:
+    found = book.payments
+    line = Text(f"{found.settled} paid ", style="dim" if not found.settled else "green")
+    line.append(
+        f"{money(found.payout)} USDC, fees {money(found.fee)}, {found.claimed} claimed, {found.disputed} disputed"
+    )
+    if found.settled:
+        line.append(f", {round(found.units / found.settled)} CU each, tx {found.last_signature[:6]}", style="dim")
+    return line
 
 
 def _totals(book: Book) -> RenderableType:
@@ -143,4 +182,5 @@ def _totals(book: Book) -> RenderableType:
     lines.add_column(no_wrap=True)
     lines.add_row(first)
     lines.add_row(second)
+    lines.add_row(_money(book))
     return lines

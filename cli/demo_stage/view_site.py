@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from rich.panel import Panel
 from rich.text import Text
 
+from cli.demo_stage.payments import money
 from cli.words import counted
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ def site_panel(book: Book, site: Site, colours: Mapping[str, str]) -> Renderable
     elif lot is not None and not lot.closed:
         style = "green"
     title = Text(f" {site.name} ", style="bold")
+    if (balances := book.payments.balances) is not None:
+        title.append(f"{money(balances.tokens[site.name])} USDC ", style="green")
     return Panel(_Body(book, site, lot, colours), title=title, border_style=style, height=PANEL_LINES, padding=0)
 
 
