@@ -157,9 +157,14 @@ class Ledger:
 class SettledBuyer:
     """A signed buyer's end: knows the battery's terms, makes bids, contracts and receipts, well or badly."""
 
-    def __init__(self, buyer: gw.Buyer, world: gw.World, key: IdentityKey = BUYER) -> None:
+    market = MARKET
+    battery_key = BATTERY.public_key
+    wallet = BUYER_WALLET
+    generation = GENERATION
+
+    def __init__(self, buyer: gw.Buyer, wall_ms: Callable[[], int], key: IdentityKey = BUYER) -> None:
         self.buyer = buyer
-        self.world = world
+        self.wall_ms = wall_ms
         self.key = key
         self.offer = cast("WireContract", None)
         self.bids: dict[int, WireContract] = {}
@@ -169,7 +174,7 @@ class SettledBuyer:
         self.buyer.register()
         terms = (await self.buyer.until(MessageType.REGISTER)).extensions.contract
         assert terms is not None
-        MARKET.check_offer(terms)
+        self.market.check_offer(terms)
         self.offer = terms
         return self
 
@@ -177,8 +182,8 @@ class SettledBuyer:
         """Return what an honest bid carries now, with changes."""
         quote = await self.buyer.ask()
         length_s = window_s(quote.energy_wh, round(quote.discharge_rate * 1_000))
-        times: Times = times_for(self.world.wall_ms() // 1_000, length_s)
-        honest = bid_of(self.offer, buyer_wallet=BUYER_WALLET, generation=GENERATION, times=times)
+        times: Times = times_for(self.wall_ms() // 1_000, length_s)
+        honest = bid_of(self.offer, buyer_wallet=self.wallet, generation=self.generation, times=times)
         return honest._replace(**changes)
 
     def bids_with(self, terms: WireContract | None, price_c: float = 60.0, kwh: float = 1.0) -> int:
@@ -198,9 +203,9 @@ class SettledBuyer:
         wire = accept.extensions.contract
         assert wire is not None
         check_accept(self.bids[accept.body.message_id], wire)
-        return MARKET.contract(
+        return self.market.contract(
             wire,
-            battery_key=BATTERY.public_key,
+            battery_key=self.battery_key,
             buyer_key=self.key.public_key,
             message_id=accept.body.message_id,
             price_e4=accept.body.sale_price_e4,
@@ -279,4 +284,4 @@ async def settled_world(
 
 async def buyer_in(world: gw.World, key: IdentityKey = BUYER) -> SettledBuyer:
     """Return a connected buyer that has the battery's terms, and whose Line is being read."""
-    return await SettledBuyer(await world.connect(key), world, key).introduce()
+    return await SettledBuyer(await world.connect(key), world.wall_ms, key).introduce()

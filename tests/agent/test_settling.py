@@ -139,7 +139,7 @@ def test_without_settlement_the_extension_is_ignored(tmp_path: Path) -> None:
             link = await world.connect(BUYER)
             link.register()
             assert (await link.until(MessageType.REGISTER)).extensions.contract is None
-            buyer = SettledBuyer(link, world)
+            buyer = SettledBuyer(link, world.wall_ms)
             accept = await buyer.bid(MARKET.offer(BATTERY_WALLET))
             assert accept.body.message_type == MessageType.BID_ACCEPT
             assert accept.extensions.contract is None
@@ -258,13 +258,17 @@ def test_no_other_signature_makes_a_cheque_and_the_award_stays_open(tmp_path: Pa
             buyer = await buyer_in(world)
             accept = await buyer.bid(await buyer.terms())
             contract = buyer.contract_of(accept)
-            await refuses_then_takes(buyer, accept, contract.to_wire(FORGERIES[forgery](contract)), "signature refused")
+            await refuses_then_takes(
+                world, buyer, accept, contract.to_wire(FORGERIES[forgery](contract)), "signature refused"
+            )
             assert len(ledger.settler.cheques) == 1
 
     gw.run(scenario())
 
 
-async def refuses_then_takes(buyer: SettledBuyer, accept: Received, wire: WireContract | None, told: str) -> None:
+async def refuses_then_takes(
+    world: gw.World, buyer: SettledBuyer, accept: Received, wire: WireContract | None, told: str
+) -> None:
     """A Confirm with this is refused with 9, nothing of it is kept, and the right one makes the trade."""
     bid_id = accept.body.message_id
     if wire is None:
@@ -275,7 +279,7 @@ async def refuses_then_takes(buyer: SettledBuyer, accept: Received, wire: WireCo
     code, reason = refusal(await buyer.buyer.until(MessageType.BID_REJECT, message_id=bid_id))
     assert code == ReasonCode.MALFORMED
     assert told in reason
-    assert buyer.world.records("confirmed") == []
+    assert world.records("confirmed") == []
     buyer.confirm(accept)
     await buyer.buyer.until(MessageType.BESS_STATUS, message_id=bid_id)
 
@@ -289,10 +293,10 @@ def test_a_confirm_that_changes_anything_is_refused_and_the_award_stays_open(tmp
             right = buyer.contract_of(accept)
             wire = right.to_wire(sign_contract(right, BUYER))
             if field == "nothing":
-                await refuses_then_takes(buyer, accept, None, "the contract is missing")
+                await refuses_then_takes(world, buyer, accept, None, "the contract is missing")
             else:
                 wrong = wire._replace(**{field: other(getattr(wire, field))})
-                await refuses_then_takes(buyer, accept, wrong, f"{field}: ")
+                await refuses_then_takes(world, buyer, accept, wrong, f"{field}: ")
 
     gw.run(scenario())
 
