@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from cli.endings import hang_up_ends
+from cli.filling import FillError, fill
+from cli.holder import complaints
 
 if TYPE_CHECKING:
     from settlement.ledger.init import Wishes
+    from settlement.ledger.setup import Member
 
 app = typer.Typer(add_completion=False)
 _PORT: Final = 8_899
@@ -29,6 +32,8 @@ def ledger(
     elf: Annotated[Path | None, typer.Option(help="The program.", show_default="the one that comes along")] = None,
     battery: Annotated[list[Path] | None, typer.Option(help="Root file of a battery to register; repeatable.")] = None,
     buyer: Annotated[list[Path] | None, typer.Option(help="Root file of a buyer to register; repeatable.")] = None,
+    site: Annotated[list[Path] | None, typer.Option(help="Site file: register its batteries, fill it in.")] = None,
+    config: Annotated[list[Path] | None, typer.Option(help="Aggregator file: register its buyer, fill it in.")] = None,
     sol: Annotated[int, typer.Option(min=1, max=1_000_000, help="SOL in each registered wallet.")] = 10,
     usdc: Annotated[int, typer.Option(min=0, max=1_000_000_000, help="Test USDC of each buyer.")] = 10_000,
     line_usdc: Annotated[
@@ -54,10 +59,22 @@ def ledger(
     try:
         for text in fault or []:
             faults.put(text)
-        _check(init=init, wishes=[battery, buyer, elf, line_usdc], usdc=usdc, needed=line_usdc * len(battery or []))
+        _check(init=init, wishes=[battery, buyer, site, config, elf, line_usdc])
     except FaultError as error:
         typer.echo(f"wattbid ledger: {error}", err=True)
         raise typer.Exit(2) from error
+    with complaints("ledger"):
+        members = _members(battery or [], buyer or [], site or [], config or []) if init else []
+    needed = line_usdc * sum(member.role == "battery" for member in members)
+    if needed > usdc:
+        typer.echo(f"wattbid ledger: --usdc {usdc} does not cover --line-usdc for every battery: {needed}", err=True)
+        raise typer.Exit(2)
+
+    def ready(told: dict[str, Any]) -> None:
+        for path in (*(site or ()), *(config or ())):
+            fill(path, told)
+        _tell(told, as_json=as_json)
+
     try:
         hosting = Hosting(
             directory=data,
@@ -65,36 +82,45 @@ def ledger(
             port=port,
             settings=Settings(finalized_lag=finalized_after),
             faults=faults,
-            wishes=_wishes(elf, battery or [], buyer or [], money=(sol, usdc, line_usdc)) if init else None,
+            wishes=_wishes(elf, members, money=(sol, usdc, line_usdc)) if init else None,
             time_scale=time_scale,
             time_anchor_ms=None if time_anchor is None else time_anchor * 1_000,
         )
-        run_ledger(hosting, ready=lambda told: _tell(told, as_json=as_json))
-    except SettlementError as error:
+        run_ledger(hosting, ready=ready)
+    except (FillError, SettlementError) as error:
         typer.echo(f"wattbid ledger: {error}", err=True)
         raise typer.Exit(1) from error
 
 
-def _check(*, init: bool, wishes: list[object], usdc: int, needed: int) -> None:
+def _check(*, init: bool, wishes: list[object]) -> None:
     """Raise FaultError for options that do not go together."""
     from settlement.ledger import FaultError
 
     if not init and any(wishes):
-        raise FaultError("--battery, --buyer, --elf and --line-usdc say what --init does: add it")
-    if needed > usdc:
-        raise FaultError(f"--usdc {usdc} does not cover --line-usdc for every --battery: that takes {needed}")
+        raise FaultError("--battery, --buyer, --site, --config, --elf and --line-usdc say what --init does: add it")
 
 
-def _wishes(elf: Path | None, batteries: list[Path], buyers: list[Path], *, money: tuple[int, int, int]) -> Wishes:
-    from settlement.ledger.init import UNITS_PER_USDC, Wishes, read_member
+def _members(batteries: list[Path], buyers: list[Path], sites: list[Path], configs: list[Path]) -> list[Member]:
+    """Return who is to be registered. Raises what reading their files raises; roots are made as at a first start."""
+    from cli.holder import holder_of, holders_of
+    from settlement.ledger.init import read_member
+    from settlement.ledger.setup import Member
+
+    members = [read_member("battery", path) for path in batteries] + [read_member("buyer", path) for path in buyers]
+    holders = [holder for path in sites for holder in holders_of(path)]
+    holders += [holder_of(config=path) for path in configs]
+    return members + [Member(holder.role, holder.wallet, holder.identity) for holder in holders]
+
+
+def _wishes(elf: Path | None, members: list[Member], *, money: tuple[int, int, int]) -> Wishes:
+    from settlement.ledger.init import UNITS_PER_USDC, Wishes
     from settlement.ledger.limits import LAMPORTS_PER_SOL
     from settlement.program.elf import program_elf
 
     sol, usdc, line_usdc = money
-    members = [("battery", path) for path in batteries] + [("buyer", path) for path in buyers]
     return Wishes(
         code=program_elf() if elf is None else elf.read_bytes(),
-        members=[read_member(role, path) for role, path in members],
+        members=members,
         lamports=sol * LAMPORTS_PER_SOL,
         units=usdc * UNITS_PER_USDC,
         line_units=line_usdc * UNITS_PER_USDC,

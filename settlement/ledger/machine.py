@@ -177,6 +177,8 @@ class Machine:
             result = self._svm.simulate_transaction(transaction)
             after = _simulated(result, keys, before)
         err = _error(result, received, before)
+        if not commit and before[0] is not None and (isinstance(err, dict) or err in _CHARGED):
+            after = [_poorer(before[0], fee_of(received.message)), *after[1:]]
         meta = result if isinstance(result, TransactionMetadata) else result.meta()
         returned = meta.return_data()
         return Execution(
@@ -208,7 +210,7 @@ class Machine:
         payer, fee = execution.before[0], fee_of(received.message)
         if payer is None or payer.lamports < fee:
             return execution
-        poorer = Account(payer.lamports - fee, payer.data, payer.owner, payer.executable, payer.rent_epoch)
+        poorer = _poorer(payer, fee)
         self.put(execution.keys[0], poorer)
         return replace(execution, landed=True, fee=fee, after=[poorer, *execution.after[1:]])
 
@@ -250,6 +252,11 @@ def _inner(called: InnerInstruction) -> Inner:
         data=instruction.data,
         stack_height=called.stack_height() or 2,
     )
+
+
+def _poorer(payer: Account, fee: int) -> Account:
+    lamports = max(0, payer.lamports - fee)
+    return Account(lamports, payer.data, payer.owner, payer.executable, payer.rent_epoch)
 
 
 def _lamports(account: Account | None) -> int:
