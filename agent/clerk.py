@@ -129,7 +129,8 @@ class Clerk:
         was, self._cashier.is_clock_trusted = self._cashier.is_clock_trusted, trusted
         if trusted and not was:
             for statement in self._statements.values():
-                self._put(statement)
+                if statement.final is not None and statement.cheque.final is None:
+                    self._put(statement)
 
     def papers(self, delivered: Delivered) -> RecordBody:
         """Return what the record of a delivery's end says besides: the final receipt of a trade that is to be paid."""

@@ -34,6 +34,8 @@ def _site(file: SiteFile) -> Iterator[Problem]:
 def _network(file: SiteFile) -> Iterator[Problem]:
     if file.network.peers == "open" and file.network.trusted_peers is not None:
         yield Problem(("network", "trusted_peers"), 'nobody is asked for a key while peers = "open"')
+    if file.settlement is not None and file.network.peers == "open":
+        yield Problem(("network", "peers"), '"open" beside [settlement]: whoever does not sign is delivered to unpaid')
 
 
 def _battery(file: SiteFile, battery: BatterySection) -> Iterator[Problem]:

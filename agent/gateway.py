@@ -170,9 +170,11 @@ class Gateway:
         """Refuse to start when the journal owes something to a battery that the site file does not know."""
         known = {battery.name for battery in self.site.batteries}
         for name, book in books.items():
-            if name in known or not (book.trades or book.take_over):
+            if name in known or not (book.trades or book.take_over or book.cheques):
                 continue
             owed = "is still taken over" if book.take_over else f"has {len(book.trades)} trades that have not ended"
+            if not (book.trades or book.take_over):
+                owed = f"has {len(book.cheques)} cheques that are not paid"
             raise OrphanedBatteryError(
                 f"{self.site.path}: battery {name!r} is gone, but the journal says that it {owed}; "
                 "put it back until that has ended"

@@ -86,9 +86,11 @@ class Settling:
         await self.settler.close()
 
     async def run(self) -> None:
-        """Look after the ledger's state, for the owner."""
+        """Look after the ledger's state, for the owner, and after cheques that were paid while nobody listened."""
         while True:
             self._look()
+            for statement in self.clerk.statements:
+                self.clerk.moved(self.settler.trade(statement.contract.trade_id))
             await asyncio.sleep(LOOK_EVERY_S)
 
     def snapshot(self) -> dict[str, Any]:
@@ -117,8 +119,7 @@ class Settling:
     def _happened(self, event: SettlerEvent) -> None:
         self._seller.watch.cheque(event.kind.value, dict(event.fields))
         if event.kind is EventKind.TRADE_MOVED:
-            for statement in self.clerk.statements:
-                self.clerk.moved(self.settler.trade(statement.contract.trade_id))
+            self.clerk.moved(self.settler.trade(bytes.fromhex(event.fields["trade_id"])))
         elif event.kind is not EventKind.LINE_CHANGED:
             self._look()
 

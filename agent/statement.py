@@ -89,7 +89,7 @@ class Statement:
             del self.offered[next(iter(self.offered))]
 
     def signed_by_buyer(self, wire: WireReceipt) -> SignedReceipt | None:
-        """Return a receipt of ours with the buyer's signature under it; None when it is none of ours.
+        """Return a receipt of ours with the buyer's signature under it; None when it is not ours, or no news.
 
         Raises SignatureRefusedError when the receipt is ours and the signature is not the buyer's.
         """
@@ -99,8 +99,15 @@ class Statement:
             return None
         if receipt != self.final and receipt.digest not in self.offered:
             return None
+        if not self._is_news(receipt):
+            return None
         check_receipt(receipt, self.contract, "buyer", self.cheque.buyer_key, wire.signature)
         return SignedReceipt(receipt=receipt, buyer_signature=wire.signature)
+
+    def _is_news(self, receipt: Receipt) -> bool:
+        if not receipt.final:
+            return receipt.delivered_wh > self.cosigned_wh
+        return self.cheque.final is None or not self.cheque.final.is_cosigned
 
     def figure_of_buyer(self, wire: WireReceipt) -> int | None:
         """Return the Wh of a final receipt that is the buyer's own, signed by it; None for anything else."""
@@ -113,15 +120,13 @@ class Statement:
 
     def take(self, signed: SignedReceipt) -> bool:
         """Keep a receipt that both have signed; False when it says no more than what is kept."""
+        if not self._is_news(signed.receipt):
+            return False
         if signed.receipt.final:
-            if self.cheque.final is not None and self.cheque.final.is_cosigned:
-                return False
             self.disputed_wh = None
             self.cheque = replace(self.cheque, final=signed)
-            return True
-        if signed.receipt.delivered_wh <= self.cosigned_wh:
-            return False
-        self.cheque = replace(self.cheque, interim=signed)
+        else:
+            self.cheque = replace(self.cheque, interim=signed)
         return True
 
 

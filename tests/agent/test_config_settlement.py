@@ -9,6 +9,7 @@ import pytest
 
 from agent.config import SiteError, parse_site
 from agent.config_build import site_of
+from agent.config_doubts import doubts_of
 from settlement import Venue, to_base58
 from settlement.terms import MarketTerms
 
@@ -30,6 +31,14 @@ def refused(text: str) -> str:
     with pytest.raises(SiteError) as caught:
         parse_site(text.encode(), PATH)
     return str(caught.value)
+
+
+def test_unsigned_buyers_beside_settlement_are_a_doubt() -> None:
+    told = 'network.peers: "open" beside [settlement]: whoever does not sign is delivered to unpaid'
+    assert told in doubts_of(parse_site((HEAD + SETTLEMENT + BATTERY).encode(), PATH))
+    signed = '[network]\npeers = "signed"\ntrusted_peers = "any"\n'
+    assert told not in doubts_of(parse_site((HEAD + signed + SETTLEMENT + BATTERY).encode(), PATH))
+    assert told not in doubts_of(parse_site((HEAD + BATTERY).encode(), PATH))
 
 
 def test_without_the_table_nothing_is_paid() -> None:

@@ -298,6 +298,58 @@ def test_nothing_is_signed_while_the_clock_is_not_trusted_and_the_end_is_signed_
     gw.run(scenario())
 
 
+def test_a_trade_that_was_paid_while_the_gateway_was_down_leaves_the_books_too(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with settled_world(tmp_path) as (world, ledger):
+            buyer = await buyer_in(world)
+            contract, end = await delivered(world, buyer)
+            buyer.answer(contract, end)
+            await world.until(lambda: final_in(ledger, contract).is_cosigned)
+            before = ledger.settler
+            before.told = lambda _event: None
+            before.settled(contract.trade_id)
+            views = before.views
+            await world.restart()
+            assert set(ledger.settler.cheques) == {contract.trade_id}
+            ledger.settler.views = views
+            await world.until(lambda: bool(world.records("cashed")))
+
+    gw.run(scenario())
+
+
+def test_a_buyer_that_stops_the_delivery_pays_what_was_delivered(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with settled_world(tmp_path, lines="unsigned_limit_wh = 100000") as (world, ledger):
+            buyer = await buyer_in(world)
+            contract = await buyer.trade(kwh=2.0)
+            await asyncio.sleep(5)
+            buyer.buyer.send(Body.terminate(contract.message_id, gw.BUYER_ID, code=0, delivered_wh=0))
+            end = await buyer.receipt(contract, kind=MessageType.TERMINATE)
+            assert 0 < final_of(end, contract).delivered_wh < 2_000
+            buyer.buyer.send(Body.terminate(contract.message_id, gw.BUYER_ID, code=0, delivered_wh=0))
+            await asyncio.sleep(1)  # a bare word is no answer: the receipt is still waited for
+            assert not statement_of(world, contract).is_answered
+            back = await buyer_in(world)
+            back.answer(contract, await back.receipt(contract, kind=MessageType.TERMINATE))
+            await world.until(lambda: final_in(ledger, contract).is_cosigned)
+
+    gw.run(scenario())
+
+
+def test_a_receipt_that_was_signed_already_is_put_on_record_once(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with settled_world(tmp_path) as (world, _):
+            buyer = await buyer_in(world)
+            contract, end = await delivered(world, buyer)
+            for _ in range(3):
+                buyer.answer(contract, end)
+                await asyncio.sleep(0.5)
+            finals = [record for record in world.records("receipt") if record.body["final"]]
+            assert len(finals) == 1
+
+    gw.run(scenario())
+
+
 def test_a_paid_trade_leaves_the_books_and_earns_its_buyer_a_name(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with settled_world(tmp_path) as (world, ledger):

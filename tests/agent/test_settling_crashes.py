@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from base64 import b64decode
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from etp.messages import MessageType
 from settlement import Receipt, check_receipt
+from settlement.evidence import evidence_of
 from tests.agent import gateway_world as gw
 from tests.agent.settling_world import BATTERY, BUYER_WALLET, buyer_in, settled_world
 
@@ -110,6 +112,10 @@ def one_end_each(world: gw.World, ledger: Ledger, buyers: list[SettledBuyer]) ->
         check_receipt(final, contract, "battery", BATTERY.public_key, wire.signature)
         assert written == {final.encoded.hex()}
         assert final.delivered_wh <= contract.energy_wh
+        name = contract.trade_id.hex()
+        portions = [record.body for record in world.records("evidence") if record.body["trade_id"] == name]
+        samples = [b64decode(portion["samples"]) for portion in portions]
+        assert evidence_of(name, samples, portions[-1]["shared"]) == final.evidence
 
 
 def test_a_journal_that_fails_signs_nothing_that_a_next_start_might_say_otherwise(tmp_path: Path) -> None:
