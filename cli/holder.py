@@ -114,25 +114,34 @@ def _buyer(path: Path) -> Holder:
 
 
 def _seller(path: Path, name: str | None) -> Holder:
+    found = holders_of(path)
+    names = [holder.name for holder in found]
+    if name is None and len(names) > 1:
+        raise HolderError(f"{path}: has {len(names)} batteries; name one with --battery: {', '.join(names)}")
+    chosen = next((holder for holder in found if name in (None, holder.name)), None)
+    if chosen is None:
+        raise HolderError(f"{path}: has no battery {name!r}, only {', '.join(names)}")
+    return chosen
+
+
+def holders_of(path: Path) -> list[Holder]:
+    """Return the batteries of a site file. Raises HolderError and what reading it raises."""
     from agent.config import load_site
     from agent.keys import BatteryKeys
 
     site = load_site(path)
     if site.settlement is None:
         raise HolderError(f"{path}: has no [settlement], so there is no ledger to go to")
-    names = [battery.name for battery in site.batteries]
-    if name is None and len(names) > 1:
-        raise HolderError(f"{path}: has {len(names)} batteries; name one with --battery: {', '.join(names)}")
-    found = next((battery for battery in site.batteries if name in (None, battery.name)), None)
-    if found is None:
-        raise HolderError(f"{path}: has no battery {name!r}, only {', '.join(names)}")
-    keys = BatteryKeys()
-    return Holder(
-        role="battery",
-        name=found.name,
-        identity=keys.identity(found),
-        wallet=keys.wallet(found),
-        venue=site.settlement.terms.venue,
-        rpc=site.settlement.rpc,
-        base_units_per_cent=site.settlement.terms.base_units_per_cent,
-    )
+    keys, settlement = BatteryKeys(), site.settlement
+    return [
+        Holder(
+            role="battery",
+            name=battery.name,
+            identity=keys.identity(battery),
+            wallet=keys.wallet(battery),
+            venue=settlement.terms.venue,
+            rpc=settlement.rpc,
+            base_units_per_cent=settlement.terms.base_units_per_cent,
+        )
+        for battery in site.batteries
+    ]

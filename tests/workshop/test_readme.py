@@ -33,12 +33,22 @@ BY_HAND = [
     "wattbid aggregator --config deploy/examples/aggregator.toml",
     "wattbid status --site deploy/examples/site.toml",
 ]
+PAID_BY_HAND = [
+    (
+        "wattbid ledger --init --line-usdc 100 --site deploy/examples/site-settled.toml "
+        "--config deploy/examples/aggregator-settled.toml"
+    ),
+    "wattbid sim battery",
+    "wattbid agent --site deploy/examples/site-settled.toml",
+    "wattbid aggregator --config deploy/examples/aggregator-settled.toml",
+    "wattbid line show --config deploy/examples/aggregator-settled.toml",
+]
 TIMED = {"setpoint_within_200_ms"}
 """What a machine that is busy with other tests may break; tests/cli/test_demo.py insists on it."""
 
 
 def test_these_are_the_commands() -> None:
-    assert ["make demo", "make test", HEADLESS, *BY_HAND] == COMMANDS
+    assert ["make demo", "make test", HEADLESS, *BY_HAND, *PAID_BY_HAND] == COMMANDS
 
 
 def test_links_lead_somewhere() -> None:
@@ -89,6 +99,19 @@ def test_the_examples_trade_by_hand(site: str, shown: str, tmp_path: Path) -> No
         )
         assert "battery-1" in status.stdout
         assert shown in status.stdout
+
+
+@pytest.mark.slow
+def test_the_examples_trade_for_money_by_hand(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "deploy" / "examples", tmp_path / "deploy" / "examples")
+    with default_ports(), ExitStack() as stack:
+        for number, command in enumerate(PAID_BY_HAND[:4]):
+            stack.enter_context(running(command, tmp_path, tmp_path / f"{number}.log"))
+        wait_for(tmp_path / "3.log", " confirmed ")
+        shown = subprocess.run(
+            arguments(PAID_BY_HAND[4]), cwd=tmp_path, capture_output=True, text=True, check=True, timeout=30
+        )
+        assert "10000.00 c, 0.00 c locked" in shown.stdout
 
 
 def made(command: str) -> list[str]:
