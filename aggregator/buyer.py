@@ -34,8 +34,9 @@ class Ids:
 
     __slots__ = ("_last",)
 
-    def __init__(self, wall_ms: int) -> None:
-        self._last = (wall_ms << 20) & ((1 << 62) - 1)
+    def __init__(self, wall_ms: int, above: int = 0) -> None:
+        """Start at a time of day, and `above` what is on disk, should the clock have been set back."""
+        self._last = max(above, (wall_ms << 20) & ((1 << 62) - 1))
 
     def next(self) -> int:
         """Return an id that was not used before."""

@@ -53,7 +53,13 @@ _COLUMNS: Final = (
     "interim, final, refused, own, power_w, agreed_at_ms, seen_wh, seen_at_ms, figure_wh, is_void"
 )
 """The statements below are put together from these names and from nothing else."""
-_WRITE: Final = f"INSERT OR REPLACE INTO cheques ({_COLUMNS}) VALUES ({', '.join('?' * 18)})"  # noqa: S608
+_CHANGES: Final = ("interim", "final", "refused", "own", "seen_wh", "seen_at_ms", "figure_wh", "is_void")
+_WRITE: Final = (
+    f"INSERT INTO cheques ({_COLUMNS}) VALUES ({', '.join('?' * 18)}) "  # noqa: S608
+    f"ON CONFLICT DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _CHANGES)} "
+    "WHERE trade_id = excluded.trade_id"
+)
+_LAST_ID: Final = "SELECT coalesce(max(bid_id), 0) FROM cheques"
 _READ: Final = f"SELECT {_COLUMNS} FROM cheques WHERE battery = ? AND bid_id = ?"  # noqa: S608
 _READ_OPEN: Final = f"SELECT {_COLUMNS} FROM cheques WHERE valid_until_s >= ? ORDER BY valid_until_s DESC LIMIT ?"  # noqa: S608
 _PRUNE: Final = "DELETE FROM cheques WHERE valid_until_s < ?"
@@ -89,8 +95,17 @@ class ChequeFile:
         return cls(path, connection, lock)
 
     def write(self, entry: Entry) -> None:
-        """Put an entry in the place of what is known of its trade; it is durable when this returns."""
-        self._connection.execute(_WRITE, _row_of(entry))
+        """Put an entry in the place of what is known of its trade; it is durable when this returns.
+
+        Raises sqlite3.IntegrityError when another trade has its name: a contract is never replaced by another.
+        """
+        if self._connection.execute(_WRITE, _row_of(entry)).rowcount != 1:
+            raise sqlite3.IntegrityError(f"another trade has the id {entry.key.bid_id}")
+
+    def last_id(self) -> int:
+        """Return the highest bid id that is taken: those of a new process begin above it."""
+        (last,) = self._connection.execute(_LAST_ID).fetchone()
+        return int(last)
 
     def read(self, key: Key) -> Entry | None:
         """Return what is known of a trade. Raises ChequeFileError for a row that does not make sense."""

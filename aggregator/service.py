@@ -74,8 +74,8 @@ class Aggregator:
         self.emit = Events(config.name, wall_ms=surroundings.wall_ms, write=surroundings.write)
         rng = surroundings.rng
         self.buyer = make_buyer(config, wall_ms=surroundings.wall_ms, rng=rng, now_ms=_now_ms())
-        ids = Ids(surroundings.wall_ms())
         self.till = self._make_till(surroundings)
+        ids = Ids(surroundings.wall_ms(), above=0 if self.till is None else self.till.last_id)
         self.scout = Scout(
             static=config.network.endpoints,
             everywhere=config.network.peers == "signed" or config.network.open_on_network,

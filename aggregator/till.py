@@ -50,6 +50,8 @@ class Till:
         file = ChequeFile.open(directory / config.cheques)
         try:
             book = ChequeBook(file.read_open(wall_ms() // 1_000, ENTRIES_MAX))
+            self.last_id = file.last_id()
+            """The highest bid id that an earlier process has signed for."""
             settings = SettlerSettings(
                 role="buyer",
                 rpc=tuple(config.rpc),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from aggregator.buyer import Ids
 from aggregator.cheque_book import ENTRIES_MAX, ChequeBook
 from aggregator.cheque_file import ChequeFile
 from aggregator.consent import Judge
@@ -69,7 +70,7 @@ class MoneyBench(SessionBench):
         for entry in book:
             buyer.purse.resume(entry.key.bid_id, entry.contract.price_e4, entry.contract.energy_wh)
         now_ms = self.now_ms
-        super().__init__(signed=True, buyer=buyer, settling=self.settling)
+        super().__init__(signed=True, buyer=buyer, ids=Ids(now_ms, above=self.file.last_id()), settling=self.settling)
         self.now_ms = now_ms
         self.signer = self.seller.keys.public_keys["identity"]
         if after is None:

@@ -135,6 +135,7 @@ def test_states_are_told_apart() -> None:
 )
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
 def test_any_entry_comes_back(file: ChequeFile, wh: int, bid_id: int, power_w: int, figure_wh: int | None) -> None:
+    file._connection.execute("DELETE FROM cheques")
     kept = replace(entry(bid_id), power_w=power_w, figure_wh=figure_wh)
     kept = kept.with_interim(signed(kept.contract, wh, final=False))
     file.write(kept)
@@ -223,6 +224,15 @@ def test_pages_that_were_overwritten_are_found_at_the_start(file: ChequeFile) ->
     file.path.write_bytes(data)
     with pytest.raises(ChequeFileError, match=r"is damaged|cannot be used"):
         ChequeFile.open(file.path)
+
+
+def test_a_contract_is_never_replaced_by_another(file: ChequeFile) -> None:
+    assert file.last_id() == 0
+    file.write(entry())
+    with pytest.raises(sqlite3.IntegrityError, match="another trade has the id 7"):
+        file.write(entry(7, contract_no=1))
+    assert file.read(entry().key) == entry()
+    assert file.last_id() == 7
 
 
 def test_a_probe_changes_nothing(file: ChequeFile) -> None:
