@@ -90,7 +90,8 @@ class Dispatch:
 
     async def _sign(self, due: Due, blockhash: Blockhash, price: int) -> Attempt:
         seq, number = self._desk.book.next_attempt(due.subject)
-        offered = min(price if number == 1 else max(price, PRICE_FLOOR) * 2 ** min(number - 1, 20), PRICE_MAX)
+        failures = min(self._desk.book.failures(due.subject), 20)
+        offered = min(max(price, PRICE_FLOOR) * 2**failures if failures else price, PRICE_MAX)
         wallet = self._desk.wallet
         message = compile_message(
             wallet.public_key, due.planned.instructions, blockhash.value, units=due.planned.units, price=offered

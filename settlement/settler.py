@@ -42,7 +42,6 @@ POLL_MIN_S: Final = 1.0
 OFFLINE_MAX_S: Final = 60.0
 """A gateway that comes back to its network settles within a minute."""
 HALTED_S: Final = 30.0
-_AN_HOUR_S: Final = 3_600
 
 
 class Settler:
@@ -245,10 +244,9 @@ class Settler:
         now_s = self._monotonic_s()
         if now_s >= self._look_at_s:
             await self._reading.look()
-            self._look_at_s = self._monotonic_s() + self._poll_s()
             self._online()
-            if await self._steps.take():
-                self._look_soon()
+            more = await self._steps.take()
+            self._look_at_s = float("-inf") if more else self._monotonic_s() + self._poll_s()
         wait_s = max(0.0, self._look_at_s - self._monotonic_s())
         return min(wait_s, CHECK_S) if len(self._dispatch.flights) else wait_s
 
@@ -260,10 +258,11 @@ class Settler:
         """How long until the next look: sooner when a window is short, or something is due before."""
         poll_s = self.settings.poll_s
         now_s = self.chain_now_s() or 0
+        may_dispute = self.settings.role == "buyer"
         for record in self._desk.book.open.values():
-            window_s = record.cheque.contract.dispute_window_s
-            if window_s < _AN_HOUR_S and record.cheque.contract.starts_at_s <= now_s:
-                poll_s = min(poll_s, window_s / 4)
+            contract = record.cheque.contract
+            if may_dispute and contract.starts_at_s <= now_s and record.stage is not Stage.DISPUTED:
+                poll_s = min(poll_s, contract.dispute_window_s / 4)
             if record.due_at_s is not None:
                 poll_s = min(poll_s, record.due_at_s - now_s)
         return max(poll_s, min(POLL_MIN_S, self.settings.poll_s))
