@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from solders.message import MessageV0
 from solders.pubkey import Pubkey
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from settlement.ledger.machine import Inner
     from settlement.ledger.records import Record, TokenBalance
     from settlement.ledger.wire import Received
+
+
+_MEMO: Final = frozenset(
+    Pubkey.from_string(name)
+    for name in ("MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr", "Memo1UhkJRfHyvLMcVucJwxXeuD728EqVDDwQDxFMNo")
+)
 
 
 def status_json(err: Any) -> dict[str, Any]:
@@ -47,8 +53,8 @@ def meta_json(record: Record, decimals: Callable[[Pubkey], int | None], *, parse
         "postBalances": record.after,
         "innerInstructions": inner_json(record.inner, names if parsed else None) if executed else None,
         "logMessages": record.logs if executed else None,
-        "preTokenBalances": balances_json(record.tokens_before, decimals),
-        "postTokenBalances": balances_json(record.tokens_after, decimals),
+        "preTokenBalances": balances_json(record.tokens_before, decimals, from_history=True),
+        "postTokenBalances": balances_json(record.tokens_after, decimals, from_history=True),
         "rewards": [],
         "computeUnitsConsumed": record.units,
     }
@@ -60,6 +66,14 @@ def meta_json(record: Record, decimals: Callable[[Pubkey], int | None], *, parse
     if record.returned is not None:
         meta["returnData"] = returned_json(record.returned)
     return meta
+
+
+def memo_of(record: Record) -> str | None:
+    """Return the memos of a transaction, each after its length; None when it has none."""
+    received = receive(record.wire)
+    programs = (received.keys[instruction.program_id_index] for instruction in received.instructions)
+    notes = [one.data for program, one in zip(programs, received.instructions, strict=True) if program in _MEMO]
+    return "; ".join(f"[{len(note)}] {_text(note)}" for note in notes) or None
 
 
 def inner_json(inner: Sequence[Sequence[Inner]], names: list[str] | None) -> list[dict[str, Any]]:
@@ -146,6 +160,13 @@ def _lookups(received: Received) -> dict[str, Any]:
     }
 
 
+def _text(note: bytes) -> str:
+    try:
+        return note.decode()
+    except UnicodeDecodeError:
+        return "(unparseable)"
+
+
 def _inner(called: Inner, names: list[str] | None) -> dict[str, Any]:
     if names is not None:
         return _decoded(called.program, called.accounts, called.data, called.stack_height, names)
@@ -167,19 +188,22 @@ def _decoded(program: int, accounts: bytes, data: bytes, height: int, names: lis
     }
 
 
-def balances_json(balances: list[TokenBalance], decimals: Callable[[Pubkey], int | None]) -> list[dict[str, Any]]:
-    """Return token balances, without those of what is no mint."""
+def balances_json(
+    balances: list[TokenBalance], decimals: Callable[[Pubkey], int | None], *, from_history: bool = False
+) -> list[dict[str, Any]]:
+    """Return token balances, without those of what is no mint. History has null where nothing is as a fraction."""
     found = []
     for balance in balances:
         places = decimals(Pubkey.from_string(balance.mint))
         if places is not None:
+            amount = amount_json(balance.amount, places)
             found.append(
                 {
                     "accountIndex": balance.account,
                     "mint": balance.mint,
                     "owner": balance.owner,
                     "programId": balance.program,
-                    "uiTokenAmount": amount_json(balance.amount, places),
+                    "uiTokenAmount": amount | ({"uiAmount": None} if from_history and not balance.amount else {}),
                 }
             )
     return found

@@ -80,7 +80,7 @@ def get_token_supply(call: Call) -> Any:
         raise ParamsError("Invalid param: could not find account")
     mint = read_mint(account)
     if mint is None:
-        raise ParamsError("Invalid param: mint could not be unpacked")
+        raise ParamsError("Invalid param: not a Token mint")
     return view.context(amount_json(mint.supply, mint.decimals))
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from solders.account import Account
 from solders.hash import Hash
+from solders.system_program import ID as SYSTEM_PROGRAM
 
 from settlement.exchange import to_base58
 from settlement.ledger.airdrop import airdrop
@@ -27,6 +29,7 @@ from settlement.ledger.machine import Execution
 from settlement.ledger.meta import (
     balances_json,
     inner_json,
+    memo_of,
     meta_json,
     returned_json,
     status_json,
@@ -43,6 +46,8 @@ if TYPE_CHECKING:
     from settlement.ledger.view import Call, View
     from settlement.ledger.wire import Received
 
+_EMPTY: Final = Account(0, b"", SYSTEM_PROGRAM)
+"""An account that a transaction names and nobody has made."""
 _TEXT_MAX: Final = {"base64": 1_644, "base58": 1_683}
 """Characters of a whole packet."""
 
@@ -78,7 +83,7 @@ def simulate_transaction(call: Call) -> Any:
     if not verifies or received.is_signed():
         outcome = call.ledger.simulate(received, view.height, checked=not replaces)
     value = _simulated(outcome, wanted, view, shows_inner=options.flag("innerInstructions"))
-    value |= _balances(outcome, view)
+    value |= _balances(outcome, view, received)
     if replaces:
         blocks = call.ledger.blocks
         value["replacementBlockhash"] = {
@@ -150,7 +155,7 @@ def get_signatures_for_address(call: Call) -> Any:
             "signature": to_base58(record.signature),
             "slot": call.ledger.blocks.slot_of(record.place.height),
             "err": record.err,
-            "memo": None,
+            "memo": memo_of(record),
             "blockTime": call.ledger.blocks.time_s_of(record.place.height),
             "confirmationStatus": _level(call, record.place.height),
             "transactionIndex": record.place.number,
@@ -229,7 +234,7 @@ def _simulated(
         keys, shape = wanted
         if len(keys) > len(outcome.keys) and outcome.keys:
             raise ParamsError(f"Too many accounts provided; max {len(outcome.keys)}")
-        found = [after.get(key) if key in after else view.account(key) for key in keys]
+        found = [after[key] or _EMPTY if key in after else view.account(key) for key in keys]
         accounts = [None if one is None else account_json(one, shape, view.decimals) for one in found]
     names = [str(key) for key in outcome.keys]
     return {
@@ -250,18 +255,26 @@ def _simulated(
     }
 
 
-def _balances(outcome: Execution | str, view: View) -> dict[str, Any]:
+def _balances(outcome: Execution | str, view: View, received: Received) -> dict[str, Any]:
     """Return what a simulation alone tells, beside what a failed preflight does."""
     if isinstance(outcome, str):
-        return {}
+        told: dict[str, Any] = {"loadedAddresses": {"writable": [], "readonly": []}}
+        if outcome == "SignatureFailure":
+            return told
+        untouched = [view.account(key) for key in received.keys]
+        return told | _balances_json(untouched, untouched, view)
     writable = len(outcome.keys) - sum(outcome.loaded)
     names = [str(key) for key in outcome.keys[writable:]]
+    loaded = {"writable": names[: outcome.loaded[0]], "readonly": names[outcome.loaded[0] :]}
+    return {"loadedAddresses": loaded} | _balances_json(outcome.before, outcome.after, view)
+
+
+def _balances_json(before: list[Account | None], after: list[Account | None], view: View) -> dict[str, Any]:
     return {
-        "loadedAddresses": {"writable": names[: outcome.loaded[0]], "readonly": names[outcome.loaded[0] :]},
-        "preBalances": lamports_of(outcome.before),
-        "postBalances": lamports_of(outcome.after),
-        "preTokenBalances": balances_json(tokens_of(outcome.before), view.decimals),
-        "postTokenBalances": balances_json(tokens_of(outcome.after), view.decimals),
+        "preBalances": lamports_of(before),
+        "postBalances": lamports_of(after),
+        "preTokenBalances": balances_json(tokens_of(before), view.decimals),
+        "postTokenBalances": balances_json(tokens_of(after), view.decimals),
     }
 
 

@@ -141,6 +141,8 @@ class Node:
             answer = _error(number, error)
         else:
             answer = {"jsonrpc": "2.0", "result": result, "id": number}
+        if "jsonrpc" not in request:
+            del answer["jsonrpc"]
         return answer if "id" in request else None
 
 
@@ -158,9 +160,11 @@ def _read(request: dict[str, Any]) -> tuple[str, list[Any]]:
     """Return method and parameters of a request. Raises RpcError."""
     if not isinstance(request.get("method"), str):
         raise RpcError(INVALID_REQUEST, "Invalid request")
-    if request.get("jsonrpc") != "2.0":
+    if "jsonrpc" not in request:
         raise RpcError(INVALID_REQUEST, "Unsupported JSON-RPC protocol version")
     params = request.get("params", [])
+    if request["jsonrpc"] != "2.0" or not (params is None or isinstance(params, list | dict)):
+        raise RpcError(INVALID_REQUEST, "Invalid request")
     if isinstance(params, dict) or params is None:
         params = [] if not params else None
     if not isinstance(params, list):
