@@ -28,6 +28,7 @@ from tests.acceptance.scene import (
     PAYER_TOKENS,
     SOL,
     encoded,
+    key,
     memo,
     pay,
 )
@@ -60,11 +61,12 @@ def about_the_node() -> Questions:
         "identity": ("getIdentity", []),
         "first block": ("getFirstAvailableBlock", []),
         "transactions": ("getTransactionCount", [CONFIRMED]),
-        "airdrop of nothing": ("requestAirdrop", [_NOBODY, 0]),
+        "airdrop of nothing": ("requestAirdrop", [str(key("somebody").pubkey()), 0]),
+        "prices": ("getRecentPrioritizationFees", [[_PAYER]]),
     }
 
 
-def about_accounts() -> Questions:
+async def about_accounts(_scene: Scene) -> Questions:
     """Balances and accounts in every encoding."""
     cut = {**_BASE64, "dataSlice": {"offset": 4, "length": 8}}
     beyond = {**_BASE64, "dataSlice": {"offset": 80, "length": 8}}
@@ -112,7 +114,7 @@ def about_accounts() -> Questions:
     return questions
 
 
-def about_program_accounts() -> Questions:
+async def about_program_accounts(_scene: Scene) -> Questions:
     """Accounts of a program, filtered."""
 
     def asked(*filters: dict[str, Any], program: str = str(TOKEN_PROGRAM_ID), **options: Any) -> tuple[str, list[Any]]:
@@ -138,7 +140,7 @@ def about_program_accounts() -> Questions:
     }
 
 
-def about_transactions(scene: Scene) -> Questions:
+async def about_transactions(scene: Scene) -> Questions:
     """Statuses, transactions and the history of an address."""
     paid, refused, tokens = (scene.signature(name) for name in ("payment", "refusal", "tokens"))
     newest: dict[str, Any] = {"maxSupportedTransactionVersion": 0, **CONFIRMED}
@@ -190,7 +192,6 @@ async def about_blockhashes(scene: Scene) -> Questions:
         "fee": ("getFeeForMessage", [said, CONFIRMED]),
         "fee with a bad blockhash": ("getFeeForMessage", [said_stale, CONFIRMED]),
         "fee of no message": ("getFeeForMessage", ["AAAA", CONFIRMED]),
-        "prices": ("getRecentPrioritizationFees", [[_NOBODY]]),
         "too many prices": ("getRecentPrioritizationFees", [[_NOBODY] * 129]),
         "minContextSlot, account": ("getAccountInfo", [_PAYER, _FAR]),
         "minContextSlot, accounts": ("getMultipleAccounts", [[_PAYER], _FAR]),
@@ -290,7 +291,7 @@ async def about_simulating(scene: Scene) -> Questions:
     }
 
 
-def about_nothing() -> Questions:
+async def about_nothing(_scene: Scene) -> Questions:
     """Requests that are none: methods, parameters, airdrops."""
     return {
         "unknown method": ("getMoney", []),

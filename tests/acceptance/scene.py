@@ -25,11 +25,11 @@ from spl.token.constants import MINT_LEN, TOKEN_PROGRAM_ID
 from spl.token.instructions import (
     create_idempotent_associated_token_account,
     get_associated_token_address,
-    initialize_mint,
+    initialize_mint2,
     mint_to,
     transfer_checked,
 )
-from spl.token.models import InitializeMintParams, MintToParams, TransferCheckedParams
+from spl.token.models import InitializeMint2Params, MintToParams, TransferCheckedParams
 
 from settlement.exchange import to_base58
 
@@ -147,6 +147,8 @@ async def play(scene: Scene) -> None:
     airdrop = await scene.result("requestAirdrop", str(PAYER.pubkey()), 10 * SOL)
     scene.names[airdrop] = "<signature 0 of airdrop>"
     await scene.until(airdrop, "confirmed")
+    memo_lamports = (await scene.result("getBalance", str(MEMO), CONFIRMED))["value"]
+    scene.names[str(memo_lamports)] = "<lamports of the Memo program>"
     budget = (set_compute_unit_limit(60_000), set_compute_unit_price(1_000_000))
     await scene.land("payment", *budget, pay(SOL), memo("for the ride"))
     await scene.land("refusal", pay(1_000_000 * SOL))
@@ -154,10 +156,10 @@ async def play(scene: Scene) -> None:
     made = CreateAccountParams(
         from_pubkey=PAYER.pubkey(), to_pubkey=mint, lamports=rent, space=MINT_LEN, owner=TOKEN_PROGRAM_ID
     )
-    begun = InitializeMintParams(
+    begun = InitializeMint2Params(
         decimals=6, program_id=TOKEN_PROGRAM_ID, mint=mint, mint_authority=PAYER.pubkey(), freeze_authority=None
     )
-    await scene.land("mint", create_account(made), initialize_mint(begun), signers=(PAYER, MINT), legacy=True)
+    await scene.land("mint", create_account(made), initialize_mint2(begun), signers=(PAYER, MINT), legacy=True)
     issued = MintToParams(
         program_id=TOKEN_PROGRAM_ID, mint=mint, dest=PAYER_TOKENS, mint_authority=PAYER.pubkey(), amount=5_000_000
     )
