@@ -89,6 +89,8 @@ class Settler:
         self._state = "starting"
         self._problem: str | None = None
         self._look_at_s = float("-inf")
+        self._looks_wanted = 0
+        self._looks_had = 0
         self._rng = rng
         self._outages = 0
 
@@ -241,17 +243,18 @@ class Settler:
     async def _on_the_ledger(self) -> float:
         if len(self._dispatch.flights) and await self._dispatch.check():
             self._look_soon()
-        now_s = self._monotonic_s()
-        if now_s >= self._look_at_s:
+        wanted = self._looks_wanted
+        if wanted != self._looks_had or self._monotonic_s() >= self._look_at_s:
             await self._reading.look()
             self._online()
             more = await self._steps.take()
-            self._look_at_s = float("-inf") if more else self._monotonic_s() + self._poll_s()
+            self._looks_had = wanted
+            self._look_at_s = self._monotonic_s() + (0.0 if more else self._poll_s())
         wait_s = max(0.0, self._look_at_s - self._monotonic_s())
         return min(wait_s, CHECK_S) if len(self._dispatch.flights) else wait_s
 
     def _look_soon(self) -> None:
-        self._look_at_s = float("-inf")
+        self._looks_wanted += 1
         self._wake.set()
 
     def _poll_s(self) -> float:
