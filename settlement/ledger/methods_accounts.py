@@ -80,7 +80,8 @@ def get_token_supply(call: Call) -> Any:
         raise ParamsError("Invalid param: could not find account")
     mint = read_mint(account)
     if mint is None:
-        raise ParamsError("Invalid param: not a Token mint")
+        problem = "mint could not be unpacked" if account.owner in PROGRAMS else "not a Token mint"
+        raise ParamsError(f"Invalid param: {problem}")
     return view.context(amount_json(mint.supply, mint.decimals))
 
 
