@@ -30,6 +30,7 @@ class ChequeBook:
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
         """Start with what a file holds."""
         self._by_battery: dict[bytes, dict[int, Entry]] = {}
+        self._promises: dict[Key, Promise] = {}
         self._unwritten: set[Key] = set()
         self._count = 0
         self._sweep_at = _SWEEP_AT
@@ -81,6 +82,7 @@ class ChequeBook:
         entries = self._by_battery.get(key.battery, {})
         if entries.pop(key.bid_id, None) is not None:
             self._count -= 1
+            del self._promises[key]
         self._unwritten.discard(key)
 
     def promises(self, battery: bytes, line: LineState) -> list[Promise]:
@@ -88,8 +90,7 @@ class ChequeBook:
 
         Claimed and disputed ones are not among them: the Line itself holds their money.
         """
-        open_ = (entry.contract for entry in self.of(battery) if may_cost(entry, line))
-        return [Promise(contract.contract_no, contract.reserve) for contract in open_]
+        return [self._promises[entry.key] for entry in self.of(battery) if may_cost(entry, line)]
 
     def sweep(self, now_s: int, line_of: Callable[[bytes], LineState | None]) -> None:
         """Let go of the trades that can cost nothing more, when there are many; `line_of` gets a battery's wallet."""
@@ -104,7 +105,9 @@ class ChequeBook:
 
     def _set(self, entry: Entry) -> None:
         entries = self._by_battery.setdefault(entry.key.battery, {})
-        self._count += entry.key.bid_id not in entries
+        if entry.key.bid_id not in entries:
+            self._count += 1
+            self._promises[entry.key] = Promise(entry.contract.contract_no, entry.contract.reserve)
         entries[entry.key.bid_id] = entry
 
 

@@ -62,7 +62,7 @@ class Deals:
         note = Note("accepted", {**_named(trade), "power_w": trade.power_w})
         if entry is None:
             return [self._confirm(trade, cause_ms), note]
-        _settled(trade, entry)
+        self._settled(trade, entry, now_ms)
         trade.stage, trade.cause_ms = Stage.KEEPING, cause_ms
         return [Keep(entry), note]
 
@@ -78,7 +78,7 @@ class Deals:
             takes_ms=contract.ends_at_s * 1_000 - wall_ms,
             now_ms=now_ms,
         )
-        _settled(trade, entry)
+        self._settled(trade, entry, now_ms)
         if entry.seen_wh or entry.cheque.interim is not None:
             trade.stage = Stage.RUNNING
             trade.delivered_wh = entry.seen_wh
@@ -179,16 +179,23 @@ class Deals:
         Such a trade may have been delivered and owed in full, so that is what need and budget book.
         """
         effects = self._resend(now_ms)
+        for trade in self._table.windows_over(now_ms):
+            if trade.key is not None and self._settling is not None:
+                effects += self._settling.window_over(trade.key, now_ms)
         for trade in self._table.expired(now_ms):
             self._table.move(trade, Move.EXPIRED)
             effects.append(self._ended(who, trade, code=None, delivered_wh=trade.energy_wh, counts=False))
-            if trade.key is not None and self._settling is not None:
-                effects += self._settling.window_over(trade.key, now_ms)
         return effects
 
     def next_deadline(self) -> int | None:
         """Return when `tick` has something to do."""
         return self._table.next_deadline()
+
+    def _settled(self, trade: Trade, entry: Entry, now_ms: int) -> None:
+        trade.key = entry.key
+        trade.contract = entry.contract.to_wire(entry.cheque.buyer_signature)
+        if self._settling is not None:
+            trade.ends_ms = now_ms + entry.contract.ends_at_s * 1_000 - self._settling.wall_ms()
 
     def _go_on(self, trade: Trade, now_ms: int) -> list[Effect]:
         """Confirm a trade whose contract is on disk."""
@@ -226,11 +233,6 @@ class Deals:
         )
         fields = {"delivered_wh": booked.energy_wh, "assumed": code is None}
         return Note("ended", {"bid_id": trade.bid_id, "code": code, **_named(trade), **fields})
-
-
-def _settled(trade: Trade, entry: Entry) -> None:
-    trade.key = entry.key
-    trade.contract = entry.contract.to_wire(entry.cheque.buyer_signature)
 
 
 def _is_repeated(trade: Trade, accept: Body, contract: Contract | None) -> bool:

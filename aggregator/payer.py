@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from aggregator.settling import Settling
     from etp.extensions import Contract as WireContract
     from etp.messages import Body
+    from settlement.cover import Promise
     from settlement.lines import LineState
 
 LAB_MARGIN_S: Final = 5
@@ -33,6 +34,7 @@ class Cover(NamedTuple):
     """A Line to one battery as the buyer sees it: base units."""
 
     line: LineState
+    promises: list[Promise]
     promised: int
 
     @property
@@ -79,7 +81,8 @@ class Payer:
         line = None if self.offer is None else self.settling.line(self.offer.battery_wallet)
         if line is None:
             return None
-        return Cover(line, promised(line, self.settling.book.promises(self.key, line)))
+        promises = self.settling.book.promises(self.key, line)
+        return Cover(line, promises, promised(line, promises))
 
     def limit_wh(self, price_e4: int, lot: Offer | None, least_wh: int) -> tuple[int, list[Note]]:
         """Return how much may be bid for at a price, in whole steps; less than `least_wh` is nothing, said once."""
@@ -132,28 +135,26 @@ class Payer:
 
     def _covered_wh(self, price_e4: int, lot: Offer | None) -> tuple[str, int]:
         """Return why nothing may be promised, and the most energy that may be."""
-        if self.why_not or self.offer is None:
+        settling = self.settling
+        if self.why_not:
             return self.why_not, 0
-        if self.settling.disk_fails:
+        if settling.disk_fails:
             return "what is signed cannot be kept: the disk takes no writes", 0
-        if self.settling.book.is_full:
-            return f"{len(self.settling.book)} trades are open: no more can be kept track of", 0
+        if settling.book.is_full:
+            return f"{len(settling.book)} trades are open: no more can be kept track of", 0
         cover, times = self.cover(), None if lot is None else self._times(lot)
+        if lot is not None and times is None:
+            return "its lot has no power", 0
         wanted = Wanted(
-            buyer_key=self.settling.purser.signer.public_key,
+            buyer_key=settling.purser.signer.public_key,
             battery_key=self.key,
             generation=0 if cover is None else cover.line.generation,
             units=0,
             valid_until_s=0 if times is None else times.valid_until_s,
         )
-        line = None if cover is None else cover.line
-        promises = () if line is None else self.settling.book.promises(self.key, line)
+        line, promises = (None, []) if cover is None else (cover.line, cover.promises)
         why = shortfall(line, promises, wanted)
-        if why or cover is None:
-            return why, 0
-        if lot is not None and times is None:
-            return "its lot has no power", 0
-        return "", self._affordable_wh(price_e4, cover.free)
+        return why, 0 if why or cover is None else self._affordable_wh(price_e4, cover.free)
 
     def _affordable_wh(self, price_e4: int, free: int) -> int:
         terms = self.settling.purser.terms

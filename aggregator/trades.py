@@ -100,6 +100,8 @@ class Trade:
     """The name of a settled trade in the journal."""
     contract: Contract | None = None
     """What the Confirm of a settled trade carries, under our signature."""
+    ends_ms: int | None = None
+    """When the delivery's window is over, until that has been noted."""
     cause_ms: int | None = None
     """When the Accept could first have been read, until its Confirm has left."""
     stage: Stage = Stage.CONFIRMING
@@ -194,9 +196,17 @@ class TradeTable:
         """Return the trades of which no word came until they must be over."""
         return [trade for trade in self if trade.expires_ms <= now_ms]
 
+    def windows_over(self, now_ms: int) -> list[Trade]:
+        """Return, once, the settled trades whose windows are over."""
+        over = [trade for trade in self if trade.ends_ms is not None and trade.ends_ms <= now_ms]
+        for trade in over:
+            trade.ends_ms = None
+        return over
+
     def next_deadline(self) -> int | None:
-        """Return when `due` or `expired` has something to say."""
+        """Return when `due`, `windows_over` or `expired` has something to say."""
         times = [trade.expires_ms for trade in self._trades.values()]
+        times += [trade.ends_ms for trade in self._trades.values() if trade.ends_ms is not None]
         times += [trade.resend_at_ms for trade in self._resending()]
         return min(times, default=None)
 

@@ -288,9 +288,14 @@ def test_a_battery_that_never_ends_its_trade_is_believed_what_can_be(bench: Mone
     bid = delivered(bench, 1_000)
     assert figure_wh(bench) is None
     bench.do(bench.session.closed())
+    contract = bench.seller.contracts[bid.message_id]
+    ends_in_ms = contract.ends_at_s * 1_000 - bench.wall_ms()
+    bench.wait(ends_in_ms - 1)
+    assert (figure_wh(bench), bench.session.open_trades) == (None, 1)
+    bench.wait(1)
+    assert (figure_wh(bench), bench.session.open_trades) == (LOT_WH, 1)
     bench.wait(3 * HOUR_MS)
     assert "ended" in bench.events()
-    assert figure_wh(bench) == LOT_WH
     bench.register()
     late = answer(bench.end(bid, bench.seller.receipt(bid.message_id, 3_000, final=True)))
     assert late.body.termination_code == ReasonCode.NONE
