@@ -33,12 +33,16 @@ def _lines() -> Iterator[str]:
         yield f"    pub const {account.name.upper()}_SIZE: usize = {account.size};"
     yield "}"
     yield ""
-    yield "/// First eight bytes of each instruction's data, as a little-endian number, and the size of the data."
+    yield "/// First eight bytes of each instruction's data, as a little-endian number; the size of the data; its accounts: how"
+    yield "/// many, and by bits from the lowest which must sign and which are changed."
     yield "pub mod call {"
     for call in CALLS:
         yield f"    pub const {call.name.upper()}: u64 = {_number(call.discriminator)};"
         yield f"    pub const {call.name.upper()}_SIZE: usize = {call.size};"
         yield f"    pub const {call.name.upper()}_ACCOUNTS: usize = {len(call.accounts)};"
+        signers = [slot.signer and not slot.optional for slot in call.accounts]
+        yield f"    pub const {call.name.upper()}_SIGNERS: u16 = {_bits(signers)};"
+        yield f"    pub const {call.name.upper()}_WRITABLE: u16 = {_bits([slot.writable for slot in call.accounts])};"
     yield "}"
     yield ""
     yield "/// First eight bytes of each event, as a little-endian number."
@@ -73,3 +77,7 @@ def _assertions(account: Account) -> Iterator[str]:
 
 def _number(eight: bytes) -> str:
     return f"0x{int.from_bytes(eight, 'little'):016x}"
+
+
+def _bits(flags: list[bool]) -> str:
+    return f"0b{sum(1 << index for index, flag in enumerate(flags) if flag):016b}"

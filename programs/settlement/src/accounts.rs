@@ -12,20 +12,15 @@ pub struct Input<'a> {
     pub program_id: &'a Key,
     pub accounts: &'a [AccountView],
     pub data: &'a [u8],
+    /// By bits from the lowest, the accounts that stand in an earlier slot too.
+    pub twins: u32,
 }
 
 impl<'a> Input<'a> {
-    /// Return the accounts, when there are as many as the instruction takes and its data has the one length.
-    #[inline(always)]
-    pub fn take<const N: usize>(&self, size: usize) -> Result<&'a [AccountView; N], Failure> {
-        need!(self.data.len() == size, UnknownInstruction);
-        self.accounts.try_into().map_err(|_| Failure::BadAccount)
-    }
-
     /// Return the arguments that begin at `offset`.
     ///
     /// # Safety
-    /// T is made of numbers without padding, and `take` has checked a length that holds it.
+    /// T is made of numbers without padding, and `shape::check` has seen data that is long enough.
     #[inline(always)]
     pub unsafe fn arguments<T>(&self, offset: usize) -> &'a T {
         unsafe { &*(self.data.as_ptr().add(offset) as *const T) }
@@ -52,10 +47,24 @@ pub fn is(account: &AccountView, address: &Key) -> bool {
     equal(key(account), address)
 }
 
+/// Refuse unless what two accounts say of a third is one address.
+#[inline(never)]
+pub fn agree(one: &Key, other: &Key) -> Done {
+    need!(same(one, other), BadAccount);
+    Ok(())
+}
+
+/// Refuse unless this is the account that another names.
+#[inline(never)]
+pub fn must_be(account: &AccountView, address: &Key) -> Done {
+    need!(same(key(account), address), BadAccount);
+    Ok(())
+}
+
 /// Return the account of ours that this is, to be read.
 #[inline(always)]
 pub fn read<'a, T: State>(account: &'a AccountView, program_id: &Key) -> Result<&'a T, Failure> {
-    check(account, program_id, T::TAG, T::SIZE)?;
+    check_own(account, program_id, T::TAG, T::SIZE)?;
     // SAFETY: it is ours and of this kind and size; what lies there are numbers, for which any bytes are a value.
     Ok(unsafe { &*(account.data_ptr() as *const T) })
 }
@@ -63,13 +72,14 @@ pub fn read<'a, T: State>(account: &'a AccountView, program_id: &Key) -> Result<
 /// Return the account of ours that this is, to be changed. The caller has excluded that another slot is the same.
 #[inline(always)]
 pub fn write<'a, T: State>(account: &'a AccountView, program_id: &Key) -> Result<&'a mut T, Failure> {
-    check(account, program_id, T::TAG, T::SIZE)?;
+    check_own(account, program_id, T::TAG, T::SIZE)?;
     // SAFETY: as `read`.
     Ok(unsafe { &mut *(account.data_ptr() as *mut T) })
 }
 
+/// Refuse what is not an account of ours of this kind.
 #[inline(never)]
-fn check(account: &AccountView, program_id: &Key, tag: u64, size: usize) -> Done {
+pub fn check_own(account: &AccountView, program_id: &Key, tag: u64, size: usize) -> Done {
     need!(same(account.owner().as_array(), program_id), WrongOwner);
     need!(account.data_len() == size, BadAccount);
     // SAFETY: every account of ours begins with a tag and a version, and is longer.
@@ -78,32 +88,11 @@ fn check(account: &AccountView, program_id: &Key, tag: u64, size: usize) -> Done
     Ok(())
 }
 
-/// Refuse when two of the accounts are one.
-#[inline(never)]
-pub fn distinct(accounts: &[AccountView]) -> Done {
-    let mut rest = accounts;
-    while let [one, others @ ..] = rest {
-        differs(one, others)?;
-        rest = others;
-    }
-    Ok(())
-}
-
-/// Refuse when one of the others is this account.
-#[inline(always)]
-pub fn differs(one: &AccountView, others: &[AccountView]) -> Done {
-    for other in others {
-        need!(one.account_ptr() != other.account_ptr(), DuplicateAccount);
-    }
-    Ok(())
-}
-
 /// Refuse unless the wallet has signed the transaction and is the one that is meant.
 #[inline(never)]
 pub fn signed_by(account: &AccountView, wallet: &Key) -> Done {
     need!(account.is_signer(), NotSigner);
-    need!(is(account, wallet), BadAccount);
-    Ok(())
+    must_be(account, wallet)
 }
 
 /// Return the account of an optional slot: the program's own id says that there is none.

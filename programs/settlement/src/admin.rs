@@ -3,13 +3,11 @@
 use pinocchio::address::Address;
 use pinocchio::AccountView;
 
-use crate::accounts::{distinct, is, key, write, Input};
-use crate::chain::{bump_of, New, SYSTEM_PROGRAM};
-use crate::events::{ConfigChanged, Event, MintRuleSet};
-use crate::layout::{copy, address, equal, Key, ZERO};
+use crate::accounts::{is, key, write, Input};
+use crate::chain::{bump_of, New};
+use crate::events::Event;
+use crate::layout::{address, copy, equal, put, Key, ZERO};
 use crate::money::{FEE_BPS_MAX, UNITS_PER_CENT_MAX};
-use crate::payment::config;
-use crate::schema::call;
 use crate::state::{Config, MintRule};
 use crate::token::check_mint;
 use crate::{Done, Failure};
@@ -36,11 +34,8 @@ struct Changed {
 
 #[inline(never)]
 pub fn initialize(input: &Input) -> Done {
-    let accounts = input.take::<{ call::INITIALIZE_ACCOUNTS }>(call::INITIALIZE_SIZE)?;
-    let [authority, account, program, program_data, system] = accounts;
-    distinct(&[*authority, *account])?;
-    need!(authority.is_signer(), NotSigner);
-    need!(is(program, input.program_id), BadAccount);
+    let accounts = accounts!(input, INITIALIZE);
+    let [authority, account, _, program_data, system] = accounts;
     let seeds: [&[u8]; 1] = [b"config"];
     let new = New { payer: authority, account, system, seeds: &seeds, owner: input.program_id };
     let config: &mut Config = new.state(input.program_id)?;
@@ -52,9 +47,9 @@ pub fn initialize(input: &Input) -> Done {
     config.fee_bps = initial.fee_bps;
     config.min_bond = initial.min_bond;
     config.timeout_s = initial.timeout_s;
-    config.admin = copy(key(authority));
-    config.treasury = copy(&initial.treasury);
-    config.genesis = copy(&initial.genesis);
+    put(&mut config.admin, key(authority));
+    put(&mut config.treasury, &initial.treasury);
+    put(&mut config.genesis, &initial.genesis);
     tell(config);
     Ok(())
 }
@@ -77,11 +72,12 @@ fn check_upgrade_authority(program_id: &Key, program_data: &AccountView, authori
 
 #[inline(never)]
 pub fn set_config(input: &Input) -> Done {
-    let config = admins_config::<{ call::SET_CONFIG_ACCOUNTS }>(input, call::SET_CONFIG_SIZE)?;
+    let config = changed!(input, SET_CONFIG, 1, Config);
+    check_admin(input, config)?;
     // SAFETY: a packed structure inside data whose length was compared.
     let changed: &Changed = unsafe { input.arguments(8) };
     need!(changed.fee_bps <= FEE_BPS_MAX && !equal(&changed.treasury, &ZERO), BadAmount);
-    config.treasury = copy(&changed.treasury);
+    put(&mut config.treasury, &changed.treasury);
     config.fee_bps = changed.fee_bps;
     config.min_bond = changed.min_bond;
     tell(config);
@@ -90,7 +86,8 @@ pub fn set_config(input: &Input) -> Done {
 
 #[inline(never)]
 pub fn propose_admin(input: &Input) -> Done {
-    let config = admins_config::<{ call::PROPOSE_ADMIN_ACCOUNTS }>(input, call::PROPOSE_ADMIN_SIZE)?;
+    let config = changed!(input, PROPOSE_ADMIN, 1, Config);
+    check_admin(input, config)?;
     // SAFETY: the data has this length.
     config.pending_admin = *unsafe { input.arguments::<Key>(8) };
     tell(config);
@@ -99,11 +96,10 @@ pub fn propose_admin(input: &Input) -> Done {
 
 #[inline(never)]
 pub fn accept_admin(input: &Input) -> Done {
-    let [new_admin, account] = input.take::<{ call::ACCEPT_ADMIN_ACCOUNTS }>(call::ACCEPT_ADMIN_SIZE)?;
-    let config: &mut Config = write(account, input.program_id)?;
-    need!(new_admin.is_signer(), NotSigner);
+    let [new_admin, _] = accounts!(input, ACCEPT_ADMIN);
+    let config = changed!(input, ACCEPT_ADMIN, 1, Config);
     need!(is(new_admin, &config.pending_admin), NotAdmin);
-    config.admin = copy(key(new_admin));
+    put(&mut config.admin, key(new_admin));
     config.pending_admin = ZERO;
     tell(config);
     Ok(())
@@ -111,35 +107,33 @@ pub fn accept_admin(input: &Input) -> Done {
 
 #[inline(never)]
 pub fn set_pause(input: &Input) -> Done {
-    let config = admins_config::<{ call::SET_PAUSE_ACCOUNTS }>(input, call::SET_PAUSE_SIZE)?;
-    let paused = input.data[8];
+    let config = changed!(input, SET_PAUSE, 1, Config);
+    check_admin(input, config)?;
+    // SAFETY: the data has this length.
+    let paused = *unsafe { input.arguments::<u8>(8) };
     need!(paused <= 1, BadAmount);
     config.paused = paused;
     tell(config);
     Ok(())
 }
 
-/// Return the Config, when its admin is the first account and signed.
+/// Refuse unless the first account, which signed, is the admin.
 #[inline(always)]
-fn admins_config<'a, const N: usize>(input: &Input<'a>, size: usize) -> Result<&'a mut Config, Failure> {
-    let accounts = input.take::<N>(size)?;
-    let config: &mut Config = write(&accounts[1], input.program_id)?;
-    need!(accounts[0].is_signer(), NotSigner);
-    need!(is(&accounts[0], &config.admin), NotAdmin);
-    Ok(config)
+fn check_admin(input: &Input, config: &Config) -> Done {
+    // SAFETY: every instruction that asks for this has accounts.
+    need!(is(unsafe { &*input.accounts.as_ptr() }, &config.admin), NotAdmin);
+    Ok(())
 }
 
 #[inline(never)]
 pub fn set_mint_rule(input: &Input) -> Done {
-    let accounts = input.take::<{ call::SET_MINT_RULE_ACCOUNTS }>(call::SET_MINT_RULE_SIZE)?;
+    let accounts = accounts!(input, SET_MINT_RULE);
     let [admin, _, account, mint, system] = accounts;
-    distinct(&[*admin, *account])?;
     let id = input.program_id;
-    let config = config(input, 1)?;
-    need!(admin.is_signer(), NotSigner);
-    need!(is(system, &SYSTEM_PROGRAM), BadAccount);
-    need!(is(admin, &config.admin), NotAdmin);
-    let allowed = input.data[8];
+    let config = seen!(input, SET_MINT_RULE, 1, Config);
+    check_admin(input, config)?;
+    // SAFETY: the data has this length.
+    let allowed = *unsafe { input.arguments::<u8>(8) };
     // SAFETY: the data has this length.
     let base_units_per_cent = unsafe { input.number(9) };
     need!(allowed <= 1 && base_units_per_cent != 0 && base_units_per_cent <= UNITS_PER_CENT_MAX, BadAmount);
@@ -153,23 +147,23 @@ pub fn set_mint_rule(input: &Input) -> Done {
     } else {
         New { payer: admin, account, system, seeds: &seeds, owner: id }.state(id)?
     };
-    rule.mint = copy(key(mint));
+    put(&mut rule.mint, key(mint));
     rule.decimals = decimals;
     rule.allowed = allowed;
     rule.base_units_per_cent = base_units_per_cent;
-    MintRuleSet { tag: MintRuleSet::TAG, kind: MintRuleSet::KIND, mint: copy(&rule.mint), base_units_per_cent, allowed }.log();
+    event!(MintRuleSet { mint: copy(&rule.mint), base_units_per_cent, allowed }).log();
     Ok(())
 }
 
 #[inline(never)]
 fn tell(config: &Config) {
-    ConfigChanged { tag: ConfigChanged::TAG, kind: ConfigChanged::KIND,
+    event!(ConfigChanged {
         admin: copy(&config.admin),
         pending_admin: copy(&config.pending_admin),
         treasury: copy(&config.treasury),
         min_bond: config.min_bond,
         fee_bps: config.fee_bps,
         paused: config.paused,
-    }
+    })
     .log();
 }

@@ -2,9 +2,11 @@
 
 use core::mem::MaybeUninit;
 
+use pinocchio::AccountView;
+
 use crate::accounts::Input;
 use crate::chain::at_top;
-use crate::consent::{check_receipt, is_present, receipt, trade_id};
+use crate::consent::{check, is_present, receipt, trade_id, Needed, RECEIPT};
 use crate::layout::Key;
 use crate::money::{amount_of, reserve_of};
 use crate::schema::call;
@@ -49,8 +51,8 @@ pub fn read<'a>(place: &mut MaybeUninit<Agreed<'a>>, input: &Input<'a>, config: 
     delivery.check()?;
     let amount = amount_of(terms.price_e4, terms.energy_wh, terms.base_units_per_cent);
     let reserved = reserve_of(amount, terms.fee_bps)?;
-    let trade_id = trade_id(input.program_id, &config.genesis, line, &input.data[TERMS..DELIVERY]);
-    let digest = receipt(&trade_id, 1, &input.data[DELIVERY..DELIVERY + DELIVERY_SIZE]);
+    let trade_id = trade_id(input.program_id, &config.genesis, line, terms.bytes());
+    let digest = receipt(&trade_id, 1, delivery.bytes());
     let delivered_wh = delivery.at_most(terms.energy_wh as u64);
     place.write(Agreed { terms, delivery, trade_id, digest, reserved, delivered_wh });
     Ok(())
@@ -61,10 +63,16 @@ pub fn read<'a>(place: &mut MaybeUninit<Agreed<'a>>, input: &Input<'a>, config: 
 /// The three accounts that begin at `slots` are the instructions sysvar, the battery's wallet and the buyer's.
 #[inline(never)]
 pub fn cosigned(input: &Input, slots: usize, battery: &Participant, buyer: &Participant, digest: &Key) -> Done {
-    let accounts = &input.accounts[slots..slots + 3];
+    // SAFETY: `slots` is among the accounts of the instructions that ask for this.
+    let accounts = unsafe { &*(input.accounts.as_ptr().add(slots) as *const [AccountView; 3]) };
     let has_battery = is_present(&accounts[1], battery, input.program_id)?;
     let has_buyer = is_present(&accounts[2], buyer, input.program_id)?;
     at_top()?;
-    let absent = [if has_battery { None } else { Some(battery) }, if has_buyer { None } else { Some(buyer) }];
-    check_receipt(&accounts[0], absent, digest)
+    let both = [Needed::of(battery, RECEIPT, digest), Needed::of(buyer, RECEIPT, digest)];
+    match (has_battery, has_buyer) {
+        (true, true) => Ok(()),
+        (true, false) => check(&accounts[0], &both[1..], 1),
+        (false, true) => check(&accounts[0], &both[..1], 1),
+        (false, false) => check(&accounts[0], &both, 1),
+    }
 }

@@ -5,7 +5,9 @@ use core::mem::MaybeUninit;
 use pinocchio::address::Address;
 use pinocchio::cpi::{invoke_signed_unchecked, CpiAccount, Seed, Signer};
 use pinocchio::instruction::{InstructionAccount, InstructionView};
-use pinocchio::syscalls::{sol_get_stack_height, sol_get_sysvar, sol_log_data, sol_sha256, sol_try_find_program_address};
+use pinocchio::syscalls::{
+    sol_get_stack_height, sol_get_sysvar, sol_log_data, sol_sha256, sol_try_find_program_address,
+};
 use pinocchio::AccountView;
 
 use crate::accounts::key;
@@ -40,10 +42,18 @@ fn sysvar<T: Copy>(id: &Address, offset: u64) -> Result<T, Failure> {
     }
 }
 
-/// Return the seconds of the chain's clock.
+/// Return the seconds of the chain's clock. They are never negative, so that -1 can say that there is no clock.
+#[inline(never)]
+fn seconds() -> i64 {
+    sysvar(&CLOCK, CLOCK_UNIX_TIMESTAMP).unwrap_or(-1)
+}
+
+/// Return the seconds of the chain's clock; a few years more do not overflow.
 #[inline(always)]
 pub fn now() -> Result<i64, Failure> {
-    sysvar(&CLOCK, CLOCK_UNIX_TIMESTAMP)
+    let now = seconds();
+    need!(now >= 0, BadAccount);
+    Ok(now)
 }
 
 /// Return the slot.
@@ -84,7 +94,7 @@ pub fn sha256(pieces: &[&[u8]]) -> Key {
 }
 
 /// Write one log line with an event's bytes.
-#[inline(always)]
+#[inline(never)]
 pub fn log(event: &[u8]) {
     let pieces = [event];
     // SAFETY: a slice of slices lies as the syscall reads it.
@@ -162,7 +172,6 @@ impl Call<'_> {
 /// Make an account at the address that the seeds name. Lamports that somebody sent there before are no obstacle.
 #[inline(never)]
 fn make(new: &New, program_id: &Key, size: u64, bump: &mut u8) -> Done {
-    need!(equal(key(new.system), &SYSTEM_PROGRAM), BadAccount);
     bump_of(key(new.account), new.seeds, program_id, bump)?;
     need!(equal(new.account.owner().as_array(), &SYSTEM_PROGRAM), BadState);
     let bump_seed = [*bump];
@@ -175,17 +184,36 @@ fn make(new: &New, program_id: &Key, size: u64, bump: &mut u8) -> Done {
     let by_address = [Signer::from(seeds)];
     let lamports = rent_of(size)?;
     let has = new.account.lamports();
-    let both = [(new.payer, WRITABLE | SIGNER), (new.account, WRITABLE | SIGNER)];
+    let (payer, account) = ((new.payer, WRITABLE | SIGNER), (new.account, WRITABLE | SIGNER));
+    let making = Making { program: new.system.address(), accounts: [payer, account, payer], signers: &by_address };
     if has == 0 {
-        system(new, &both, &pack(CREATE_ACCOUNT, &[lamports, size], new.owner), 52, &by_address);
+        making.call(0, &pack(CREATE_ACCOUNT, &[lamports, size], new.owner), 52);
         return Ok(());
     }
     if has < lamports {
-        system(new, &both, &pack(TRANSFER, &[lamports - has], &SYSTEM_PROGRAM), 12, &by_address);
+        making.call(0, &pack(TRANSFER, &[lamports - has], &SYSTEM_PROGRAM), 12);
     }
-    system(new, &both[1..], &pack(ALLOCATE, &[size], &SYSTEM_PROGRAM), 12, &by_address);
-    system(new, &both[1..], &pack(ASSIGN, &[], new.owner), 36, &by_address);
+    making.call(1, &pack(ALLOCATE, &[size], &SYSTEM_PROGRAM), 12);
+    making.call(1, &pack(ASSIGN, &[], new.owner), 36);
     Ok(())
+}
+
+/// An account that is being made: payer and account, and account and payer, as the system program wants them.
+struct Making<'a> {
+    program: &'a Address,
+    accounts: [(&'a AccountView, u8); 3],
+    signers: &'a [Signer<'a, 'a>],
+}
+
+impl Making<'_> {
+    #[inline(never)]
+    fn call(&self, first: usize, data: &[u8; 52], size: usize) {
+        // SAFETY: `first` is 0 or 1, `size` at most 52; no reference to the data of payer or account is held.
+        unsafe {
+            let accounts = self.accounts.get_unchecked(first..first + 2);
+            Call { program: self.program, accounts, data: data.get_unchecked(..size), signers: self.signers }.invoke();
+        }
+    }
 }
 
 /// Return the data of an instruction of the system program: what, numbers, an owner.
@@ -200,12 +228,6 @@ fn pack(what: u8, numbers: &[u64], owner: &Key) -> [u8; 52] {
     }
     data[at..at + 32].copy_from_slice(owner);
     data
-}
-
-#[inline(always)]
-fn system(new: &New, accounts: &[(&AccountView, u8)], data: &[u8; 52], size: usize, signers: &[Signer]) {
-    // SAFETY: no reference to the data of payer or account is held.
-    unsafe { Call { program: new.system.address(), accounts, data: &data[..size], signers }.invoke() }
 }
 
 /// An account to be made: who pays, where, by which seeds (at most three, without the bump), and for which program.

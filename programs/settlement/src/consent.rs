@@ -9,7 +9,7 @@
 use pinocchio::address::Address;
 use pinocchio::AccountView;
 
-use crate::accounts::{is, maybe, signed_by};
+use crate::accounts::{maybe, must_be, signed_by};
 use crate::chain::{now, sha256};
 use crate::layout::{address, same, Key, ZERO};
 use crate::state::Participant;
@@ -33,27 +33,25 @@ const RECEIPT_PREFIX: &[u8] = b"\xffwattbid-receipt\x01";
 const REGISTRATION_PREFIX: &[u8] = b"\xffwattbid-register\x01";
 
 /// One signature that must be there: whose, and over what.
-#[derive(Clone, Copy)]
 pub struct Needed<'a> {
-    pub signer: &'a Signer<'a>,
+    pub key: &'a Key,
+    /// Whose previous key is as good while it counts.
+    pub previous: Option<&'a Participant>,
     pub kind: u8,
     pub digest: &'a Key,
 }
 
-/// Whose signature counts: a participant's key in force or the one before while it counts, or one new key.
-pub enum Signer<'a> {
-    Participant(&'a Participant),
-    New(&'a Key),
+impl<'a> Needed<'a> {
+    /// Return that of a Participant, by its key in force or the one before while that counts.
+    #[inline(always)]
+    pub fn of(participant: &'a Participant, kind: u8, digest: &'a Key) -> Self {
+        Needed { key: &participant.signing_key, previous: Some(participant), kind, digest }
+    }
 }
 
 /// Return the trade id: the digest of the contract, of which `terms` are the last 142 bytes.
 #[inline(always)]
-pub fn trade_id(
-    program_id: &Key,
-    genesis: &Key,
-    line: &crate::state::Line,
-    terms: &[u8],
-) -> Key {
+pub fn trade_id(program_id: &Key, genesis: &Key, line: &crate::state::Line, terms: &[u8]) -> Key {
     sha256(&[
         CONTRACT_PREFIX,
         program_id,
@@ -90,36 +88,12 @@ pub fn is_present(slot: &AccountView, participant: &Participant, program_id: &Ke
     }
 }
 
-/// Refuse unless the party, or the two, that did not sign the transaction signed the receipt.
-#[inline(always)]
-pub fn check_receipt(
-    instructions: &AccountView,
-    absent: [Option<&Participant>; 2],
-    digest: &Key,
-) -> Done {
-    match absent {
-        [None, None] => Ok(()),
-        [Some(one), None] | [None, Some(one)] => {
-            let signer = Signer::Participant(one);
-            check(instructions, &[Needed { signer: &signer, kind: RECEIPT, digest }], 1)
-        }
-        [Some(battery), Some(buyer)] => {
-            let (battery, buyer) = (Signer::Participant(battery), Signer::Participant(buyer));
-            let needed = [
-                Needed { signer: &battery, kind: RECEIPT, digest },
-                Needed { signer: &buyer, kind: RECEIPT, digest },
-            ];
-            check(instructions, &needed, 1)
-        }
-    }
-}
-
 /// Refuse unless the instruction before is the precompile's and holds exactly these signatures.
 ///
 /// `messages` is 1 when all sign one message, else as many as there are signatures, or more.
 #[inline(never)]
 pub fn check(instructions: &AccountView, needed: &[Needed], messages: usize) -> Done {
-    need!(is(instructions, INSTRUCTIONS.as_array()), BadAccount);
+    must_be(instructions, INSTRUCTIONS.as_array())?;
     let count = needed.len();
     let messages = if count < messages { count } else { messages };
     let entries = 2 + 14 * count;
@@ -128,21 +102,26 @@ pub fn check(instructions: &AccountView, needed: &[Needed], messages: usize) -> 
     unsafe {
         let data = before(instructions, texts + MESSAGE_SIZE * messages)?;
         need!((data as *const u16).read_unaligned() == count as u16, SignatureLayout);
-        let mut at = 0;
-        while at < count {
-            let header = data.add(2 + 14 * at);
-            let entry = entries + ENTRY_SIZE * at;
+        for (at, one) in needed.iter().enumerate() {
             let text = if messages == 1 { texts } else { texts + MESSAGE_SIZE * at };
-            let words = [(entry + 32) as u64 | HERE << 16, entry as u64 | HERE << 16, text as u64 | MESSAGE << 16];
-            let is_canonical = (header as *const u64).read_unaligned() == words[0] | words[1] << 32
-                && (header.add(6) as *const u64).read_unaligned() == HERE | words[2] << 16 | HERE << 48;
-            need!(is_canonical, SignatureLayout);
-            need!(says(data.add(text), needed[at].kind, needed[at].digest), DigestMismatch);
-            check_key(&*(data.add(entry) as *const Key), needed[at].signer)?;
-            at += 1;
+            check_entry(one, data, data.add(2 + 14 * at), entries + ENTRY_SIZE * at, text)?;
         }
     }
     Ok(())
+}
+
+/// Refuse an entry whose header does not say that key and signature are at `entry` and the message at `text`.
+#[inline(never)]
+unsafe fn check_entry(needed: &Needed, data: *const u8, header: *const u8, entry: usize, text: usize) -> Done {
+    // SAFETY: the caller has compared the length of the data.
+    unsafe {
+        let words = [(entry + 32) as u64 | HERE << 16, entry as u64 | HERE << 16, text as u64 | MESSAGE << 16];
+        let is_canonical = (header as *const u64).read_unaligned() == words[0] | words[1] << 32
+            && (header.add(6) as *const u64).read_unaligned() == HERE | words[2] << 16 | HERE << 48;
+        need!(is_canonical, SignatureLayout);
+        need!(says(data.add(text), needed.kind, needed.digest), DigestMismatch);
+        check_key(&*(data.add(entry) as *const Key), needed)
+    }
 }
 
 /// Return the data of the instruction before ours, which must be the precompile's and have `size` bytes.
@@ -177,15 +156,12 @@ unsafe fn says(text: *const u8, kind: u8, digest: &Key) -> bool {
 }
 
 #[inline(always)]
-fn check_key(found: &Key, signer: &Signer) -> Done {
-    match signer {
-        Signer::New(expected) => need!(same(found, expected), DigestMismatch),
-        Signer::Participant(participant) => {
-            if !same(found, &participant.signing_key) {
-                need!(same(found, &participant.previous_key) && !same(found, &ZERO), DigestMismatch);
-                need!(now()? < participant.previous_until, DigestMismatch);
-            }
-        }
+fn check_key(found: &Key, needed: &Needed) -> Done {
+    if same(found, needed.key) {
+        return Ok(());
     }
+    let Some(participant) = needed.previous else { return Err(Failure::DigestMismatch) };
+    need!(same(found, &participant.previous_key) && !same(found, &ZERO), DigestMismatch);
+    need!(now()? < participant.previous_until, DigestMismatch);
     Ok(())
 }

@@ -1,14 +1,14 @@
 //! A claimed trade: undisputed it is paid after its window; disputed it is ruled on, times out, or is agreed on later.
 
-use crate::accounts::{is, signed_by, Input};
+use crate::accounts::{is, must_be, Input};
 use crate::agreed::cosigned;
 use crate::chain::now;
 use crate::consent::receipt;
-use crate::events::{Attested, Disputed, Event};
+use crate::events::Event;
 use crate::layout::copy;
-use crate::payment::{config, Verdict, FINALIZED, RESOLVED, TIMED_OUT};
+use crate::money::{add, take};
+use crate::payment::{Verdict, FINALIZED, RESOLVED, TIMED_OUT};
 use crate::ruling::{loser, middle, stakes, Loser};
-use crate::schema::call;
 use crate::state::{CLAIMED, DISPUTED};
 use crate::terms::Delivery;
 use crate::{Done, Failure};
@@ -19,27 +19,26 @@ const CONSENT_SLOTS: usize = 9;
 /// An interim receipt signed by both: what it says is beyond dispute, and paid at once where it was disputed.
 #[inline(never)]
 pub fn attest(input: &Input) -> Done {
-    input.take::<{ call::ATTEST_ACCOUNTS }>(call::ATTEST_SIZE)?;
-    crate::payment!(payment, input, 0, None);
+    crate::payment!(payment, input, ATTEST, 0);
     let trade = payment.trade()?;
     // SAFETY: a packed structure inside data whose length was compared.
     let delivery = unsafe { input.arguments::<Delivery>(ARGUMENTS) };
     delivery.check()?;
-    let digest = receipt(&trade.trade_id, 0, &input.data[ARGUMENTS..]);
+    let digest = receipt(&trade.trade_id, 0, delivery.bytes());
     cosigned(input, CONSENT_SLOTS, payment.battery, payment.buyer, &digest)?;
 
     let attested_wh = delivery.at_most(trade.claimed_wh);
     need!(attested_wh > trade.attested_wh && attested_wh > trade.safe_wh, BadAmount);
     if trade.state == DISPUTED {
         let paid = trade.price(attested_wh).wrapping_sub(trade.price(trade.safe_wh));
-        payment.line.locked = payment.line.locked.checked_sub(paid).ok_or(Failure::NotEnough)?;
+        take(&mut payment.line.locked, paid)?;
         payment.leave_line(paid)?;
-        trade.paid = trade.paid.checked_add(paid).ok_or(Failure::Overflow)?;
+        add(&mut trade.paid, paid)?;
         trade.safe_wh = attested_wh;
         payment.pay(paid, &mut 0)?;
     }
     trade.attested_wh = attested_wh;
-    let event = Attested { tag: Attested::TAG, kind: Attested::KIND,
+    let event = event!(Attested {
         trade_id: copy(&trade.trade_id),
         line: copy(&trade.line),
         contract_no: trade.contract_no,
@@ -47,16 +46,16 @@ pub fn attest(input: &Input) -> Done {
         paid: trade.paid,
         battery_sequence: payment.battery.next(),
         buyer_sequence: payment.buyer.next(),
-    };
+    });
     event.emit(input, payment.event_authority, payment.program)
 }
 
 /// Pay a claim that nobody disputed.
 #[inline(never)]
 pub fn finalize(input: &Input) -> Done {
-    let accounts = input.take::<{ call::FINALIZE_ACCOUNTS }>(call::FINALIZE_SIZE)?;
+    let accounts = accounts!(input, FINALIZE);
     let [.., rent_payer, _, _] = accounts;
-    crate::payment!(payment, input, 0, Some(rent_payer));
+    crate::payment!(payment, input, FINALIZE, 0);
     let trade = payment.ending(rent_payer)?;
     need!(trade.state == CLAIMED, BadState);
     need!(now()? >= trade.disputable_until, TooEarly);
@@ -67,10 +66,10 @@ pub fn finalize(input: &Input) -> Done {
 /// Say that less was delivered than is claimed.
 #[inline(never)]
 pub fn dispute(input: &Input) -> Done {
-    let accounts = input.take::<{ call::DISPUTE_ACCOUNTS }>(call::DISPUTE_SIZE)?;
-    let config = config(input, 1)?;
-    crate::payment!(payment, input, 2, None);
-    signed_by(&accounts[0], &payment.buyer.wallet)?;
+    let accounts = accounts!(input, DISPUTE);
+    let config = seen!(input, DISPUTE, 1, Config);
+    crate::payment!(payment, input, DISPUTE, 2);
+    must_be(&accounts[0], &payment.buyer.wallet)?;
     let trade = payment.trade()?;
     // SAFETY: the data has this length.
     let buyer_wh = unsafe { input.number(ARGUMENTS) };
@@ -82,10 +81,10 @@ pub fn dispute(input: &Input) -> Done {
     let safe = trade.price(safe_wh);
     let stakes = stakes(config.min_bond, trade.price(trade.claimed_wh).wrapping_sub(safe), safe);
     let escrow = &mut *payment.escrow;
-    escrow.available = escrow.available.checked_sub(stakes.bond).ok_or(Failure::NotEnough)?;
+    take(&mut escrow.available, stakes.bond)?;
     let staked = stakes.bond.checked_add(stakes.held).ok_or(Failure::Overflow)?;
-    escrow.bonds = escrow.bonds.checked_add(staked).ok_or(Failure::Overflow)?;
-    payment.line.locked = payment.line.locked.checked_sub(safe).ok_or(Failure::NotEnough)?;
+    add(&mut escrow.bonds, staked)?;
+    take(&mut payment.line.locked, safe)?;
     payment.leave_line(safe)?;
     let paid = safe - stakes.held;
     trade.state = DISPUTED;
@@ -94,9 +93,9 @@ pub fn dispute(input: &Input) -> Done {
     trade.paid = paid;
     trade.bond = stakes.bond;
     trade.held = stakes.held;
-    trade.times_out_at = now.checked_add(config.timeout_s as i64).ok_or(Failure::Overflow)?;
+    trade.times_out_at = now.wrapping_add(config.timeout_s as i64);
     payment.pay(paid, &mut 0)?;
-    let event = Disputed { tag: Disputed::TAG, kind: Disputed::KIND,
+    let event = event!(Disputed {
         trade_id: copy(&trade.trade_id),
         line: copy(&trade.line),
         contract_no: trade.contract_no,
@@ -109,18 +108,17 @@ pub fn dispute(input: &Input) -> Done {
         times_out_at: trade.times_out_at,
         battery_sequence: payment.battery.next(),
         buyer_sequence: payment.buyer.next(),
-    };
+    });
     event.emit(input, payment.event_authority, payment.program)
 }
 
 /// Rule on a dispute.
 #[inline(never)]
 pub fn resolve(input: &Input) -> Done {
-    let accounts = input.take::<{ call::RESOLVE_ACCOUNTS }>(call::RESOLVE_SIZE)?;
+    let accounts = accounts!(input, RESOLVE);
     let [resolver, .., rent_payer, _, _] = accounts;
-    crate::payment!(payment, input, 1, Some(rent_payer));
+    crate::payment!(payment, input, RESOLVE, 1);
     let trade = payment.ending(rent_payer)?;
-    need!(resolver.is_signer(), NotSigner);
     need!(is(resolver, &trade.resolver), NotResolver);
     need!(trade.state == DISPUTED, BadState);
     // SAFETY: the data has this length.
@@ -133,9 +131,9 @@ pub fn resolve(input: &Input) -> Done {
 /// End a dispute that nobody ruled on.
 #[inline(never)]
 pub fn timeout(input: &Input) -> Done {
-    let accounts = input.take::<{ call::TIMEOUT_ACCOUNTS }>(call::TIMEOUT_SIZE)?;
+    let accounts = accounts!(input, TIMEOUT);
     let [.., rent_payer, _, _] = accounts;
-    crate::payment!(payment, input, 0, Some(rent_payer));
+    crate::payment!(payment, input, TIMEOUT, 0);
     let trade = payment.ending(rent_payer)?;
     need!(trade.state == DISPUTED, BadState);
     need!(now()? >= trade.times_out_at, TooEarly);

@@ -8,9 +8,10 @@ use pinocchio::syscalls::{abort, sol_memcmp_, sol_memcpy_, sol_memmove_, sol_mem
 use pinocchio::AccountView;
 
 use crate::accounts::Input;
+use crate::events;
 use crate::layout::Key;
-use crate::schema::{call, EVENT_TAG};
-use crate::{admin, claim, dispute, escrow, events, line, participant, settle};
+use crate::schema::EVENT_TAG;
+use crate::shape::{self, SHAPES};
 use crate::{Done, Failure};
 
 /// One more than any instruction takes, so that too many are noticed.
@@ -28,6 +29,7 @@ pub unsafe extern "C" fn entrypoint(input: *mut u8) -> u64 {
         let count = *(input as *const u64) as usize;
         let mut at = input.add(8);
         let mut index = 0;
+        let mut twins = 0;
         while index < count {
             let account = at as *mut RuntimeAccount;
             let view = match (*account).borrow_state {
@@ -38,7 +40,9 @@ pub unsafe extern "C" fn entrypoint(input: *mut u8) -> u64 {
                 }
                 earlier => {
                     at = at.add(8);
-                    accounts[earlier as usize % ACCOUNTS].assume_init()
+                    twins |= 1u32.wrapping_shl(index as u32);
+                    let earlier = if (earlier as usize) < ACCOUNTS { earlier as usize } else { 0 };
+                    accounts[earlier].assume_init()
                 }
             };
             if index < ACCOUNTS {
@@ -50,7 +54,8 @@ pub unsafe extern "C" fn entrypoint(input: *mut u8) -> u64 {
         let data = core::slice::from_raw_parts(at.add(8), size);
         let program_id = &*(at.add(8 + size) as *const Key);
         let count = if count < ACCOUNTS { count } else { ACCOUNTS };
-        Input { program_id, accounts: core::slice::from_raw_parts(accounts.as_ptr() as *const AccountView, count), data }
+        let accounts = core::slice::from_raw_parts(accounts.as_ptr() as *const AccountView, count);
+        Input { program_id, accounts, data, twins }
     };
     match serve(&input) {
         Ok(()) => 0,
@@ -62,36 +67,16 @@ fn serve(input: &Input) -> Done {
     need!(input.data.len() >= 8, UnknownInstruction);
     // SAFETY: eight bytes are there.
     let tag = unsafe { (input.data.as_ptr() as *const u64).read_unaligned() };
-    match tag {
-        call::SETTLE => settle::settle(input),
-        call::CLAIM => claim::claim(input),
-        EVENT_TAG => events::emit_event(input),
-        call::ATTEST => dispute::attest(input),
-        call::FINALIZE => dispute::finalize(input),
-        call::DISPUTE => dispute::dispute(input),
-        call::RESOLVE => dispute::resolve(input),
-        call::TIMEOUT => dispute::timeout(input),
-        call::DEPOSIT => escrow::deposit(input),
-        call::WITHDRAW => escrow::withdraw(input),
-        call::COLLECT => escrow::collect(input),
-        call::SWEEP_FEES => escrow::sweep_fees(input),
-        call::OPEN_ESCROW => escrow::open_escrow(input),
-        call::OPEN_LINE => line::open_line(input),
-        call::ALLOT => line::allot(input),
-        call::REQUEST_RELEASE => line::request_release(input),
-        call::RELEASE => line::release(input),
-        call::CLOSE => line::close(input),
-        call::VOID => line::void(input),
-        call::REGISTER => participant::register(input),
-        call::ROTATE_KEY => participant::rotate_key(input),
-        call::INITIALIZE => admin::initialize(input),
-        call::SET_CONFIG => admin::set_config(input),
-        call::PROPOSE_ADMIN => admin::propose_admin(input),
-        call::ACCEPT_ADMIN => admin::accept_admin(input),
-        call::SET_PAUSE => admin::set_pause(input),
-        call::SET_MINT_RULE => admin::set_mint_rule(input),
-        _ => Err(Failure::UnknownInstruction),
+    if tag == EVENT_TAG {
+        return events::emit_event(input);
     }
+    for shape in core::hint::black_box(&SHAPES[..]) {
+        if shape.tag == tag {
+            shape::check(shape, input)?;
+            return (shape.run)(input);
+        }
+    }
+    Err(Failure::UnknownInstruction)
 }
 
 #[panic_handler]

@@ -7,7 +7,7 @@
 use pinocchio::cpi::{Seed, Signer};
 use pinocchio::AccountView;
 
-use crate::accounts::{is, key, Input};
+use crate::accounts::{key, Input};
 use crate::chain::{log, sha256, Call, SIGNER};
 use crate::layout::{same, Key};
 use crate::schema::event;
@@ -21,14 +21,17 @@ const MARKER: &[u8] = b"ProgramDerivedAddress";
 pub trait Event: Sized {
     /// Tell it by an instruction to ourselves; the last two accounts are event authority and program.
     #[inline(always)]
-    fn emit(&self, input: &Input, authority: &AccountView, program: &AccountView) -> Done {
-        emit(input.program_id, authority, program, self.bytes())
+    fn emit(mut self, input: &Input, authority: &AccountView, program: &AccountView) -> Done {
+        let first = &mut self as *mut Self as *mut u64;
+        emit(input.program_id, authority, program, first, self.bytes().len())
     }
 
     /// Tell it by a log line.
     #[inline(always)]
-    fn log(&self) {
-        log(&self.bytes()[8..]);
+    fn log(self) {
+        let bytes = self.bytes();
+        // SAFETY: the first eight bytes are the tag.
+        log(unsafe { core::slice::from_raw_parts(bytes.as_ptr().add(8), bytes.len() - 8) });
     }
 
     #[inline(always)]
@@ -52,8 +55,12 @@ fn bump_of(address: &Key, program_id: &Key) -> Result<u8, Failure> {
 }
 
 #[inline(never)]
-fn emit(program_id: &Key, authority: &AccountView, program: &AccountView, bytes: &[u8]) -> Done {
-    need!(is(program, program_id), BadAccount);
+fn emit(program_id: &Key, authority: &AccountView, program: &AccountView, event: *mut u64, size: usize) -> Done {
+    // SAFETY: an event has this size, and begins with eight bytes for the tag.
+    let bytes = unsafe {
+        event.write_unaligned(EVENT_TAG);
+        core::slice::from_raw_parts(event as *const u8, size)
+    };
     let bump = [bump_of(key(authority), program_id)?];
     let seeds = [Seed::from(SEED), Seed::from(&bump)];
     let (program, signers) = (program.address(), [Signer::from(&seeds)]);
@@ -80,7 +87,6 @@ macro_rules! events {
                 $(pub $field: $type),*
             }
             impl $name {
-                pub const TAG: u64 = EVENT_TAG;
                 pub const KIND: u64 = event::$kind;
             }
             impl Event for $name {}

@@ -25,6 +25,12 @@ pub fn equal(one: &Key, other: &Key) -> bool {
     same(one, other)
 }
 
+/// Write a key; by a call, which takes a third of the room in the program.
+#[inline(never)]
+pub fn put(to: &mut Key, from: &Key) {
+    *to = *from;
+}
+
 /// Return a copy; by a call, which takes a third of the room in the program.
 #[inline(never)]
 pub fn copy(from: &Key) -> Key {

@@ -4,6 +4,44 @@
 //! reads and writes accounts and is there on the chain only.
 #![cfg_attr(not(test), no_std)]
 
+/// Return the accounts of an instruction, as many as it takes.
+#[cfg(any(target_os = "solana", target_arch = "bpf"))]
+macro_rules! accounts {
+    ($input:expr, $call:ident) => {
+        // SAFETY: `shape::check` has refused any other number.
+        unsafe { &*($input.accounts.as_ptr() as *const crate::shape::slots::$call) }
+    };
+}
+
+/// Return an event of these values.
+#[cfg(any(target_os = "solana", target_arch = "bpf"))]
+macro_rules! event {
+    ($name:ident { $($values:tt)* }) => {
+        crate::events::$name { tag: 0, kind: crate::events::$name::KIND, $($values)* }
+    };
+}
+
+/// Return the account of ours in a slot, to be read.
+#[cfg(any(target_os = "solana", target_arch = "bpf"))]
+macro_rules! seen {
+    ($input:expr, $call:ident, $slot:literal, $type:ident) => {{
+        const { assert!(crate::shape::kinds::$call[$slot] == <crate::state::$type as crate::state::State>::KIND) };
+        // SAFETY: `shape::check` has refused any other kind.
+        unsafe { &*((*$input.accounts.as_ptr().add($slot)).data_ptr() as *const crate::state::$type) }
+    }};
+}
+
+/// Return the account of ours in a slot, to be changed; no other slot that is changed holds the same.
+#[cfg(any(target_os = "solana", target_arch = "bpf"))]
+macro_rules! changed {
+    ($input:expr, $call:ident, $slot:literal, $type:ident) => {{
+        const { assert!(crate::shape::kinds::$call[$slot] == <crate::state::$type as crate::state::State>::KIND) };
+        const { assert!(crate::shape::changes::$call >> $slot & 1 == 1) };
+        // SAFETY: `shape::check` has refused any other kind, and one account in two slots that are changed.
+        unsafe { &mut *((*$input.accounts.as_ptr().add($slot)).data_ptr() as *mut crate::state::$type) }
+    }};
+}
+
 /// Refuse with `failure` unless the condition holds.
 macro_rules! need {
     ($condition:expr, $failure:ident) => {
@@ -57,5 +95,7 @@ mod participant;
 mod payment;
 #[cfg(any(target_os = "solana", target_arch = "bpf"))]
 mod settle;
+#[cfg(any(target_os = "solana", target_arch = "bpf"))]
+mod shape;
 #[cfg(any(target_os = "solana", target_arch = "bpf"))]
 mod token;

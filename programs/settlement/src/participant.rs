@@ -1,25 +1,22 @@
 //! Participants: a wallet and the key that signs for it.
 
-use crate::accounts::{distinct, key, signed_by, write, Input};
+use crate::accounts::{key, must_be, Input};
 use crate::chain::{at_top, now, New};
-use crate::consent::{check, registration, Needed, Signer, REGISTRATION};
-use crate::events::{Event, KeyRotated, Registered};
-use crate::layout::{copy, equal, Key, ZERO};
-use crate::payment::config;
-use crate::schema::call;
+use crate::consent::{check, registration, Needed, REGISTRATION};
+use crate::events::Event;
+use crate::layout::{copy, equal, put, Key, ZERO};
 use crate::state::Participant;
-use crate::{Done, Failure, RELEASE_DELAY_S};
+use crate::{Done, RELEASE_DELAY_S};
 
 const BOTH: u8 = 3;
 
 #[inline(never)]
 pub fn register(input: &Input) -> Done {
-    let accounts = input.take::<{ call::REGISTER_ACCOUNTS }>(call::REGISTER_SIZE)?;
+    let accounts = accounts!(input, REGISTER);
     let [wallet, _, account, instructions, system] = accounts;
-    distinct(&[*wallet, *account])?;
-    let config = config(input, 1)?;
-    need!(wallet.is_signer(), NotSigner);
-    let role = input.data[8];
+    let config = seen!(input, REGISTER, 1, Config);
+    // SAFETY: the data has this length.
+    let role = *unsafe { input.arguments::<u8>(8) };
     // SAFETY: the data has this length.
     let signing_key: &Key = unsafe { input.arguments(9) };
     need!(role != 0 && role <= BOTH, BadAmount);
@@ -30,19 +27,19 @@ pub fn register(input: &Input) -> Done {
     let participant: &mut Participant = new.state(input.program_id)?;
     check_key(input, &config.genesis, key(wallet), signing_key, instructions)?;
     participant.role = role;
-    participant.wallet = copy(key(wallet));
-    participant.signing_key = copy(signing_key);
-    Registered { tag: Registered::TAG, kind: Registered::KIND, wallet: copy(key(wallet)), signing_key: copy(signing_key), role }.log();
+    put(&mut participant.wallet, key(wallet));
+    put(&mut participant.signing_key, signing_key);
+    event!(Registered { wallet: copy(key(wallet)), signing_key: copy(signing_key), role }).log();
     Ok(())
 }
 
 #[inline(never)]
 pub fn rotate_key(input: &Input) -> Done {
-    let accounts = input.take::<{ call::ROTATE_KEY_ACCOUNTS }>(call::ROTATE_KEY_SIZE)?;
-    let [wallet, _, account, instructions] = accounts;
-    let config = config(input, 1)?;
-    let participant: &mut Participant = write(account, input.program_id)?;
-    signed_by(wallet, &participant.wallet)?;
+    let accounts = accounts!(input, ROTATE_KEY);
+    let [wallet, _, _, instructions] = accounts;
+    let config = seen!(input, ROTATE_KEY, 1, Config);
+    let participant = changed!(input, ROTATE_KEY, 2, Participant);
+    must_be(wallet, &participant.wallet)?;
     // SAFETY: the data has this length.
     let new_key: &Key = unsafe { input.arguments(8) };
     let is_new = !equal(new_key, &ZERO) && !equal(new_key, key(wallet)) && !equal(new_key, &participant.signing_key);
@@ -50,10 +47,15 @@ pub fn rotate_key(input: &Input) -> Done {
     let now = now()?;
     need!(now >= participant.previous_until, KeyTooYoung);
     check_key(input, &config.genesis, key(wallet), new_key, instructions)?;
-    participant.previous_key = copy(&participant.signing_key);
-    participant.previous_until = now.checked_add(RELEASE_DELAY_S).ok_or(Failure::Overflow)?;
-    participant.signing_key = copy(new_key);
-    KeyRotated { tag: KeyRotated::TAG, kind: KeyRotated::KIND, wallet: copy(key(wallet)), signing_key: copy(new_key), previous_until: participant.previous_until }.log();
+    put(&mut participant.previous_key, &participant.signing_key);
+    participant.previous_until = now.wrapping_add(RELEASE_DELAY_S);
+    put(&mut participant.signing_key, new_key);
+    event!(KeyRotated {
+        wallet: copy(key(wallet)),
+        signing_key: copy(new_key),
+        previous_until: participant.previous_until
+    })
+    .log();
     Ok(())
 }
 
@@ -68,6 +70,6 @@ fn check_key(
 ) -> Done {
     at_top()?;
     let digest = registration(input.program_id, genesis, wallet, signing_key);
-    let signer = Signer::New(signing_key);
-    check(instructions, &[Needed { signer: &signer, kind: REGISTRATION, digest: &digest }], 1)
+    let proof = Needed { key: signing_key, previous: None, kind: REGISTRATION, digest: &digest };
+    check(instructions, &[proof], 1)
 }

@@ -4,14 +4,14 @@ use core::mem::MaybeUninit;
 
 use pinocchio::AccountView;
 
-use crate::accounts::{differs, distinct, is, key, read, write, Input};
+use crate::accounts::{agree, key, must_be, write, Input};
 use crate::chain::close;
-use crate::events::{Event, Settled};
-use crate::layout::{copy, same, Key};
-use crate::money::fee_of;
+use crate::events::Event;
+use crate::layout::{copy, Key};
+use crate::money::{add, fee_of, take};
 use crate::ruling::{bonds, Loser};
 use crate::state::{Escrow, Line, Participant, Trade, Unpaid};
-use crate::token::{check_program, is_fit, is_thawed, pay_out};
+use crate::token::{is_fit, is_thawed, pay_out};
 use crate::{Done, Failure};
 
 pub const COSIGNED: u8 = 0;
@@ -22,9 +22,10 @@ pub const TIMED_OUT: u8 = 3;
 /// Make `$payment` of the accounts that begin at `$first`.
 #[macro_export]
 macro_rules! payment {
-    ($payment:ident, $input:expr, $first:expr, $rent_payer:expr) => {
+    ($payment:ident, $input:expr, $call:ident, $first:literal) => {
+        const { assert!($crate::shape::has_payment(&$crate::shape::kinds::$call, $first)) };
         let mut place = core::mem::MaybeUninit::uninit();
-        $crate::payment::Payment::take(&mut place, $input, $first, $rent_payer)?;
+        $crate::payment::Payment::take(&mut place, $input, $first)?;
         // SAFETY: `take` has written it, or we would not be here.
         let $payment: &mut $crate::payment::Payment = unsafe { place.assume_init_mut() };
     };
@@ -48,52 +49,43 @@ pub struct Payment<'a> {
 }
 
 impl<'a> Payment<'a> {
-    /// Put into `place` the payment accounts that begin at `first`; the event authority and the program are the last two.
+    /// Put into `place` the payment accounts that begin at `first`; event authority and program are the last two.
     #[inline(never)]
-    pub fn take(
-        place: &mut MaybeUninit<Self>,
-        input: &'a Input<'a>,
-        first: usize,
-        rent_payer: Option<&AccountView>,
-    ) -> Done {
-        let accounts = input.accounts;
-        need!(accounts.len() >= first + 11, BadAccount);
-        let own = &accounts[first..first + 9];
-        distinct(&own[..8])?;
-        if let Some(payer) = rent_payer {
-            differs(payer, &own[..8])?;
-        }
-        check_program(&own[8])?;
-        let id = input.program_id;
-        let payment = place.write(Payment {
-            input,
-            battery: write(&own[0], id)?,
-            buyer: write(&own[1], id)?,
-            escrow: write(&own[2], id)?,
-            line: write(&own[4], id)?,
-            unpaid: write(&own[7], id)?,
-            escrow_account: &own[2],
-            vault: &own[3],
-            line_account: &own[4],
-            trade_account: &own[5],
-            payee: &own[6],
-            event_authority: &accounts[accounts.len() - 2],
-            program: &accounts[accounts.len() - 1],
-        });
+    pub fn take(place: &mut MaybeUninit<Self>, input: &'a Input<'a>, first: usize) -> Done {
+        let (accounts, count) = (input.accounts.as_ptr(), input.accounts.len());
+        // SAFETY: `payment!` asserts that the instruction has them from there on and of these kinds, which `shape::check`
+        // has seen; no two that are changed are one.
+        let payment = unsafe {
+            let own = accounts.add(first);
+            place.write(Payment {
+                input,
+                battery: &mut *((*own).data_ptr() as *mut Participant),
+                buyer: &mut *((*own.add(1)).data_ptr() as *mut Participant),
+                escrow: &mut *((*own.add(2)).data_ptr() as *mut Escrow),
+                line: &mut *((*own.add(4)).data_ptr() as *mut Line),
+                unpaid: &mut *((*own.add(7)).data_ptr() as *mut Unpaid),
+                escrow_account: &*own.add(2),
+                vault: &*own.add(3),
+                line_account: &*own.add(4),
+                trade_account: &*own.add(5),
+                payee: &*own.add(6),
+                event_authority: &*accounts.add(count - 2),
+                program: &*accounts.add(count - 1),
+            })
+        };
         payment.check()
     }
 
     #[inline(always)]
     fn check(&self) -> Done {
         let (line, escrow) = (&self.line, key(self.escrow_account));
-        let fits = same(&line.battery_wallet, &self.battery.wallet)
-            && same(&line.buyer_wallet, &self.buyer.wallet)
-            && same(&line.escrow, escrow)
-            && is(self.vault, &self.escrow.vault)
-            && is(self.payee, &line.payee)
-            && same(&self.unpaid.wallet, &line.battery_wallet)
-            && same(&self.unpaid.escrow, escrow);
-        need!(fits, BadAccount);
+        agree(&line.battery_wallet, &self.battery.wallet)?;
+        agree(&line.buyer_wallet, &self.buyer.wallet)?;
+        agree(&line.escrow, escrow)?;
+        must_be(self.vault, &self.escrow.vault)?;
+        must_be(self.payee, &line.payee)?;
+        agree(&self.unpaid.wallet, &line.battery_wallet)?;
+        agree(&self.unpaid.escrow, escrow)?;
         Ok(())
     }
 
@@ -101,7 +93,7 @@ impl<'a> Payment<'a> {
     #[inline(always)]
     pub fn trade(&self) -> Result<&'a mut Trade, Failure> {
         let trade: &mut Trade = write(self.trade_account, self.input.program_id)?;
-        need!(same(&trade.line, key(self.line_account)), BadAccount);
+        agree(&trade.line, key(self.line_account))?;
         Ok(trade)
     }
 
@@ -109,15 +101,15 @@ impl<'a> Payment<'a> {
     #[inline(always)]
     pub fn ending(&self, rent_payer: &AccountView) -> Result<&'a mut Trade, Failure> {
         let trade = self.trade()?;
-        need!(is(rent_payer, &trade.rent_payer), BadAccount);
+        must_be(rent_payer, &trade.rent_payer)?;
         Ok(trade)
     }
 
     /// Take money off the Line and the escrow's sum of Lines.
     #[inline(always)]
     pub fn leave_line(&mut self, amount: u64) -> Done {
-        self.line.amount = self.line.amount.checked_sub(amount).ok_or(Failure::NotEnough)?;
-        self.escrow.allotted = self.escrow.allotted.checked_sub(amount).ok_or(Failure::NotEnough)?;
+        take(&mut self.line.amount, amount)?;
+        take(&mut self.escrow.allotted, amount)?;
         Ok(())
     }
 
@@ -135,8 +127,8 @@ impl<'a> Payment<'a> {
             pay_out(self.escrow, self.escrow_account, self.vault, self.payee, amount);
             return Ok(());
         }
-        self.unpaid.amount = self.unpaid.amount.checked_add(amount).ok_or(Failure::Overflow)?;
-        self.escrow.unpaid = self.escrow.unpaid.checked_add(amount).ok_or(Failure::Overflow)?;
+        add(&mut self.unpaid.amount, amount)?;
+        add(&mut self.escrow.unpaid, amount)?;
         *unpaid = amount;
         Ok(())
     }
@@ -159,9 +151,7 @@ impl<'a> Payment<'a> {
             Loser::Nobody => (),
         }
         self.line.trades_settled = self.line.trades_settled.wrapping_add(1);
-        let event = Settled {
-            tag: Settled::TAG,
-            kind: Settled::KIND,
+        let event = event!(Settled {
             trade_id: copy(ended.trade_id),
             line: copy(key(self.line_account)),
             contract_no: ended.contract_no,
@@ -178,7 +168,7 @@ impl<'a> Payment<'a> {
             battery_sequence: self.battery.next(),
             buyer_sequence: self.buyer.next(),
             how: ended.how,
-        };
+        });
         event.emit(self.input, self.event_authority, self.program)
     }
 
@@ -190,15 +180,15 @@ impl<'a> Payment<'a> {
         let payout = if price > already { price } else { already };
         let fee = fee_of(payout, trade.fee_bps);
         let reserve = trade.reserved.wrapping_sub(already);
-        self.line.locked = self.line.locked.checked_sub(reserve).ok_or(Failure::NotEnough)?;
+        take(&mut self.line.locked, reserve)?;
         self.line.open_trades = self.line.open_trades.checked_sub(1).ok_or(Failure::BadState)?;
         self.leave_line(payout.wrapping_add(fee).wrapping_sub(already))?;
         let bonds = bonds(verdict.loser, trade.bond, trade.held);
         let staked = trade.bond.checked_add(trade.held).ok_or(Failure::Overflow)?;
         let escrow = &mut *self.escrow;
-        escrow.fees_due = escrow.fees_due.checked_add(fee).ok_or(Failure::Overflow)?;
-        escrow.bonds = escrow.bonds.checked_sub(staked).ok_or(Failure::NotEnough)?;
-        escrow.available = escrow.available.checked_add(bonds.available).ok_or(Failure::Overflow)?;
+        add(&mut escrow.fees_due, fee)?;
+        take(&mut escrow.bonds, staked)?;
+        add(&mut escrow.available, bonds.available)?;
         let due = (payout - already).checked_add(bonds.held_back).ok_or(Failure::Overflow)?;
         let due = due.checked_add(bonds.to_battery).ok_or(Failure::Overflow)?;
         self.conclude(&Ended {
@@ -243,10 +233,4 @@ pub struct Ended<'a> {
     pub how: u8,
     pub was_claimed: bool,
     pub loser: Loser,
-}
-
-/// Return the Config that this is.
-#[inline(always)]
-pub fn config<'a>(input: &Input<'a>, at: usize) -> Result<&'a crate::state::Config, Failure> {
-    read(&input.accounts[at], input.program_id)
 }

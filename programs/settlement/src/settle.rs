@@ -1,24 +1,23 @@
 //! A delivery that both sides signed as final.
 
-use crate::accounts::{is, key, maybe, Input};
+use crate::accounts::{key, must_be, Input};
 use crate::agreed::cosigned;
 use crate::chain::bump_of;
 use crate::layout::equal;
-use crate::money::{amount_of, fee_of};
+use crate::money::{add, amount_of, fee_of};
 use crate::numbers::Number;
-use crate::payment::{config, Ended, Verdict, COSIGNED};
+use crate::payment::{Ended, Verdict, COSIGNED};
 use crate::ruling::Loser;
-use crate::schema::call;
 use crate::{Done, Failure};
 
 const CONSENT_SLOTS: usize = 10;
 
 #[inline(never)]
 pub fn settle(input: &Input) -> Done {
-    let accounts = input.take::<{ call::SETTLE_ACCOUNTS }>(call::SETTLE_SIZE)?;
+    let accounts = accounts!(input, SETTLE);
     let [.., rent_payer, _, _] = accounts;
-    let config = config(input, 0)?;
-    crate::payment!(payment, input, 1, maybe(rent_payer, input.program_id));
+    let config = seen!(input, SETTLE, 0, Config);
+    crate::payment!(payment, input, SETTLE, 1);
     crate::agreed!(agreed, input, config, payment.line);
     cosigned(input, CONSENT_SLOTS, payment.battery, payment.buyer, &agreed.digest)?;
 
@@ -32,7 +31,7 @@ pub fn settle(input: &Input) -> Done {
                 return bump_of(key(payment.trade_account), &seeds, input.program_id, &mut bump);
             }
         };
-        need!(is(rent_payer, &open.rent_payer), BadAccount);
+        must_be(rent_payer, &open.rent_payer)?;
         let verdict = Verdict { delivered_wh: agreed.delivered_wh, how: COSIGNED, loser: Loser::Nobody };
         return payment.finish(open, verdict, rent_payer);
     }
@@ -44,7 +43,7 @@ pub fn settle(input: &Input) -> Done {
     let free = payment.line.amount.checked_sub(payment.line.locked).ok_or(Failure::NotEnough)?;
     need!(spent <= free, NotEnough);
     payment.leave_line(spent)?;
-    payment.escrow.fees_due = payment.escrow.fees_due.checked_add(fee).ok_or(Failure::Overflow)?;
+    add(&mut payment.escrow.fees_due, fee)?;
     payment.conclude(&Ended {
         trade_id: &agreed.trade_id,
         contract_no: terms.contract_no,

@@ -6,14 +6,17 @@ use crate::schema::account;
 
 /// An account of ours: what its first eight bytes and its size are.
 pub trait State {
+    /// What `shape` calls it.
+    const KIND: u8;
     const TAG: u64;
     const SIZE: usize;
     fn begin(&mut self, bump: u8);
 }
 
 macro_rules! account_of {
-    ($name:ident, $tag:ident, $size:ident) => {
+    ($name:ident, $kind:literal, $tag:ident, $size:ident) => {
         impl State for $name {
+            const KIND: u8 = $kind;
             const TAG: u64 = account::$tag;
             const SIZE: usize = account::$size;
             #[inline(always)]
@@ -192,12 +195,12 @@ pub struct Unpaid {
     pub amount: u64,
 }
 
-account_of!(Config, CONFIG, CONFIG_SIZE);
-account_of!(MintRule, MINTRULE, MINTRULE_SIZE);
-account_of!(Participant, PARTICIPANT, PARTICIPANT_SIZE);
-account_of!(Escrow, ESCROW, ESCROW_SIZE);
-account_of!(Line, LINE, LINE_SIZE);
-account_of!(Trade, TRADE, TRADE_SIZE);
-account_of!(Unpaid, UNPAID, UNPAID_SIZE);
+account_of!(Config, 1, CONFIG, CONFIG_SIZE);
+account_of!(MintRule, 2, MINTRULE, MINTRULE_SIZE);
+account_of!(Participant, 3, PARTICIPANT, PARTICIPANT_SIZE);
+account_of!(Escrow, 4, ESCROW, ESCROW_SIZE);
+account_of!(Line, 5, LINE, LINE_SIZE);
+account_of!(Trade, 6, TRADE, TRADE_SIZE);
+account_of!(Unpaid, 7, UNPAID, UNPAID_SIZE);
 
 crate::assert_layouts!();

@@ -46,6 +46,13 @@ const _: () = assert!(core::mem::size_of::<Terms>() == TERMS_SIZE);
 const _: () = assert!(core::mem::size_of::<Delivery>() == DELIVERY_SIZE);
 
 impl Terms {
+    /// Return the bytes that end a contract.
+    #[inline(always)]
+    pub fn bytes(&self) -> &[u8; TERMS_SIZE] {
+        // SAFETY: the structure is packed and has this size.
+        unsafe { &*(self as *const Self as *const [u8; TERMS_SIZE]) }
+    }
+
     /// Refuse what is no contract: the ranges of `settlement/contract.py`, and in this version no meter's own key.
     #[inline(always)]
     pub fn check(&self, battery_wallet: &Key, buyer_wallet: &Key) -> Done {
@@ -66,6 +73,13 @@ impl Terms {
 }
 
 impl Delivery {
+    /// Return the bytes that end a receipt.
+    #[inline(always)]
+    pub fn bytes(&self) -> &[u8; DELIVERY_SIZE] {
+        // SAFETY: the structure is packed and has this size.
+        unsafe { &*(self as *const Self as *const [u8; DELIVERY_SIZE]) }
+    }
+
     /// Refuse what is no receipt.
     #[inline(always)]
     pub fn check(&self) -> Done {

@@ -23,13 +23,6 @@ const INITIALIZED: u8 = 1;
 const TRANSFER: u8 = 3;
 const INITIALIZE_ACCOUNT_3: u8 = 18;
 
-/// Refuse another program in the token program's place.
-#[inline(never)]
-pub fn check_program(account: &AccountView) -> Done {
-    need!(is(account, TOKEN_PROGRAM.as_array()), BadAccount);
-    Ok(())
-}
-
 /// Refuse what is not a mint of the classic token program, or is that of wrapped lamports; return its decimals.
 #[inline(never)]
 pub fn check_mint(mint: &AccountView, decimals: &mut u8) -> Done {
@@ -73,8 +66,7 @@ pub fn transfer(from: &AccountView, to: &AccountView, authority: &AccountView, a
 #[inline(never)]
 pub fn pay_out(escrow: &Escrow, account: &AccountView, vault: &AccountView, to: &AccountView, amount: u64) {
     let bump = [escrow.bump];
-    let seeds =
-        [Seed::from(b"escrow"), Seed::from(&escrow.buyer_wallet), Seed::from(&escrow.mint), Seed::from(&bump)];
+    let seeds = [Seed::from(b"escrow"), Seed::from(&escrow.buyer_wallet), Seed::from(&escrow.mint), Seed::from(&bump)];
     send(vault, to, account, amount, &[Signer::from(&seeds)]);
 }
 
