@@ -25,7 +25,6 @@ from settlement.transaction import compile_message, sign_message
 from simulation.chain_setup import LINE, begin
 from simulation.machines import WALL_START_MS
 from simulation.payments import EscrowFigures
-from simulation.rpc_nodes import signature_in
 
 if TYPE_CHECKING:
     import random
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
 
 _UNITS: Final = 200_000
 _BLOCKHASH: Final = b'"getLatestBlockhash"'
-_SEND: Final = b'"sendTransaction"'
 
 
 class WatchedLedger(Ledger):
@@ -84,7 +82,6 @@ class Chain:
         self.batteries = batteries
         self.buyers = buyers
         self._last_valid: dict[bytes, int] = {}
-        self._taken: set[bytes] = set()
         self._landed: set[bytes] = set()
         self.on_landed: Callable[[Record], None] = lambda _record: None
         self.ledger.on_landed = self._told
@@ -108,8 +105,6 @@ class Chain:
             if value is not None:
                 blockhash = from_base58(value["blockhash"], field="blockhash", size=32)
                 self._last_valid[blockhash] = value["lastValidBlockHeight"]
-        elif _SEND in body and b'"result"' in answer:
-            self._taken.add(signature_in(body))
         return answer
 
     # as the world sees it
@@ -166,10 +161,6 @@ class Chain:
         """Return the height of the newest final block."""
         self.ledger.advance()
         return self.ledger.height("finalized")
-
-    def was_taken(self, signature: bytes) -> bool:
-        """Whether a node has taken a transaction: it may land as long as its blockhash is good."""
-        return signature in self._taken
 
     def has_landed(self, signature: bytes) -> bool:
         """Whether a transaction is part of a block, with or without success."""

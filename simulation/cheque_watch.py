@@ -184,7 +184,9 @@ class ChequeWatch(Watcher):
         signature = signed.signature
         if self._chain.has_landed(signature) or self._chain.finalized_height() > signed.last_valid_height:
             return True
-        return not self._chain.was_taken(signature) and not self._nodes.under_way[signature]
+        if signature in self._nodes.called_final:
+            return True  # not so, but that was said to whoever signs anew
+        return signature not in self._nodes.taken and not self._nodes.under_way[signature]
 
     def _purpose(self, message: Any) -> bytes:
         """Return what a transaction does: its calls of the program, with their accounts."""

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from simulation.deals import Person
     from simulation.faults import Fault
+    from simulation.rpc_nodes import Node
 
 URLS: Final = ("http://one.simulated:8899", "http://two.simulated:8899")
 POLL_S: Final = 60.0
@@ -112,6 +113,7 @@ class ChequeWorld:
         self._rng = random.Random(options.seed)
         self._cause: BaseException | None = None
         self._watch = ChequeWatch(self.fail)
+        self._moods: dict[str, Fault] = {}
         self._trading: set[asyncio.Task[None]] = set()
         self.loop.set_exception_handler(self._unhandled)
         batteries, buyers = options.people or draw_people(self._rng)
@@ -282,8 +284,15 @@ class ChequeWorld:
                 self._for_a_while(fault, lambda on: setattr(host.disk, "stall_ms", 700.0 if on else 0.0))
             case "disk_full":
                 self._for_a_while(fault, lambda on: setattr(host.disk, "full", on))
-            case mood:
-                self._for_a_while(fault, lambda on: self.nodes.turn(node, mood if on else ""))
+            case _:
+                self.nodes.turn(node, fault.kind)
+                self._moods[node.url] = fault
+                self.loop.call_outside(fault.lasts_ms / 1_000, self._calm, node, fault)
+
+    def _calm(self, node: Node, fault: Fault) -> None:
+        """A mood is over, unless another came meanwhile."""
+        if self._moods.get(node.url) is fault:
+            self.nodes.turn(node, "")
 
     def _for_a_while(self, fault: Fault, switch: Callable[[bool], None]) -> None:
         switch(True)
@@ -298,7 +307,7 @@ class ChequeWorld:
         is_named = self.options.crash_at == (host.name, host.steps)
         if is_named or self._rng.random() < self.options.faults.crash_at_step:
             self._tell("world", "crash_at_step", {"host": host.name, "step": step})
-            self.loop.call_outside(0.0, self._crash, host, self._rng.uniform(0.1, 120.0))
+            self.loop.call_outside(0.0, self._crash, host, self._rng.uniform(0.1, self._rng.choice((5.0, 120.0))))
 
     def _start(self, coroutine: Any) -> None:
         task = self.loop.create_task(coroutine)

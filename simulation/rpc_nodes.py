@@ -10,9 +10,10 @@ import asyncio
 import base64
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from settlement.base58 import from_base58
 from settlement.exchange import to_base58
 from settlement.rpc import Reply, TransportError
 from simulation.invariants import Breach
@@ -32,17 +33,21 @@ MOODS: Final = (
     "drops_after",
     "slow",
     "stale",
+    "late",
     "loses",
     "lies",
     "crossed",
     "foreign",
 )
 """429; 502; a captive portal's page; not caught up; a request or its answer is lost; seconds late; behind the others;
-accepts transactions and forgets them; says of those that they are final; another request's answer; another cluster."""
+passes transactions on when it likes; accepts and forgets them; says of those that they are final; another request's
+answer; another cluster."""
 FOREIGN_GENESIS: Final = bytes(range(200, 232))
 FOREIGN_BLOCKHASH: Final = bytes(range(100, 132))
 _TRAVEL_S: Final = (0.01, 0.15)
 _SLOW_S: Final = (0.5, 9.0)
+_PASSED_ON_S: Final = (2.0, 70.0)
+"""Now and then longer than a blockhash is good."""
 _STALE_BLOCKS: Final = (1, 120)
 _PAGE: Final = b"<html><body>Please accept our terms of use</body></html>"
 _SEND: Final = b'"sendTransaction"'
@@ -66,6 +71,8 @@ class Node:
     share: float = 1.0
     lag_blocks: int = 0
     last_answer: bytes = b""
+    held: set[bytes] = field(default_factory=set)
+    """Transactions that it passes on late, or has."""
     turned: int = 0
     """How often it became another cluster's or came back: each time its connections break."""
 
@@ -80,6 +87,10 @@ class Nodes:
         self.requests = 0
         self.under_way: Counter[bytes] = Counter()
         """Transactions, by their signature, that have left and are not at a node yet."""
+        self.taken: set[bytes] = set()
+        """Transactions that a node has taken and that may land as long as their blockhash is good."""
+        self.called_final: set[bytes] = set()
+        """Transactions that a lying node has called final: whoever heard it cannot know better."""
         self.spoiled: dict[str, int] = dict.fromkeys(MOODS, 0)
         """Requests that met each mood."""
         self._ledger = ledger
@@ -91,6 +102,7 @@ class Nodes:
             "drops_before": self._drops_before,
             "drops_after": self._drops_after,
             "stale": self._stale,
+            "late": self._late,
             "loses": self._loses,
             "lies": self._lies,
             "crossed": self._crossed,
@@ -125,8 +137,14 @@ class Nodes:
         return reply
 
     def _well(self, node: Node, body: bytes) -> Reply:
-        node.last_answer = self._ledger.answer(body)
+        node.last_answer = self._answer(body)
         return Reply(200, {"content-type": "application/json"}, node.last_answer)
+
+    def _answer(self, body: bytes, lag_blocks: int = 0) -> bytes:
+        answer = self._ledger.answer(body, lag_blocks)
+        if _SEND in body and b'"result"' in answer:
+            self.taken.add(signature_in(body))
+        return answer
 
     def _throttled(self, _node: Node, _body: bytes) -> Reply:
         wish = self.rng.choice((None, "1", "30", "120"))
@@ -150,7 +168,17 @@ class Nodes:
         return TransportError("connection reset")
 
     def _stale(self, node: Node, body: bytes) -> Reply:
-        return Reply(200, {}, self._ledger.answer(body, node.lag_blocks))
+        return Reply(200, {}, self._answer(body, node.lag_blocks))
+
+    def _late(self, node: Node, body: bytes) -> Reply | None:
+        if _SEND not in body:
+            return None
+        signature = signature_in(body)
+        if signature not in node.held:
+            node.held.add(signature)
+            self.taken.add(signature)
+            self.loop.call_outside(self.rng.uniform(*_PASSED_ON_S), self._answer, body)
+        return _taken(body)
 
     def _crossed(self, node: Node, _body: bytes) -> Reply | None:
         return Reply(200, {}, node.last_answer) if node.last_answer else None
@@ -163,14 +191,15 @@ class Nodes:
             return _taken(body)
         if _STATUSES not in body:
             return None
-        answer = json.loads(self._ledger.answer(body))
+        request, answer = json.loads(body), json.loads(self._ledger.answer(body))
         if "result" not in answer:
             return None
         slot = answer["result"]["context"]["slot"]
         final = {"slot": slot, "confirmations": None, "err": None, "status": {"Ok": None}}
         final["confirmationStatus"] = "finalized"
-        values = [final if value is None else value for value in answer["result"]["value"]]
-        answer["result"]["value"] = values
+        told = zip(request["params"][0], answer["result"]["value"], strict=True)
+        self.called_final |= {from_base58(name, field="signature", size=64) for name, value in told if value is None}
+        answer["result"]["value"] = [final if value is None else value for value in answer["result"]["value"]]
         node.last_answer = json.dumps(answer).encode()
         return Reply(200, {}, node.last_answer)
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from simulation.rpc_nodes import Nodes
 
 _SEND: Final = b'"sendTransaction"'
+_TRY_AGAIN_S: Final = 60.0
 
 
 class Fact(NamedTuple):
@@ -192,7 +193,13 @@ class SettlerHost:
             settler.put(fact.cheque, fact.seen_wh)
 
     def _started(self, task: Any) -> None:
-        self._failure = None if task.cancelled() else task.exception()
+        """A full disk lets no outbox open; whoever has the machine in hand tries again."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None and self.disk.full:
+            self._loop.call_outside(0.0, self.crash)
+            self._loop.call_outside(_TRY_AGAIN_S, self.boot)
+        else:
+            self._failure = error
 
     def _heard(self, event: SettlerEvent) -> None:
         self._tell(self.name, event.kind.value, dict(event.fields))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +13,7 @@ from simulation.deals import Conduct, Person
 from simulation.rpc_nodes import MOODS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = pytest.mark.slow
 
@@ -36,17 +34,6 @@ def test_the_money_ends_where_it_belongs(seed: int, directory: Path) -> None:
     assert tally.faults >= 2 * HOURS
     assert tally.crashes >= HOURS
     assert min(tally.cosigned, tally.finalized, tally.disputed, tally.thefts) >= 1
-
-
-@pytest.fixture
-def directory(tmp_path: Path) -> Iterator[Path]:
-    """A directory in memory where there is one: every commit of these worlds waits for the disk."""
-    memory = Path("/dev/shm")
-    if not memory.is_dir():
-        yield tmp_path
-        return
-    with tempfile.TemporaryDirectory(prefix="wattbid-cheques-", dir=memory) as found:
-        yield Path(found)
 
 
 def people(battery: Conduct, buyer: Conduct) -> tuple[list[Person], list[Person]]:

@@ -155,9 +155,21 @@ def test_a_node_that_loses_transactions_names_them_all_the_same(make: Callable[.
     assert result_of(scene.ask())["count"] == 1
 
 
+def test_a_late_node_takes_a_transaction_and_passes_it_on_when_it_likes(make: Callable[..., Scene]) -> None:
+    scene = make("late")
+    assert result_of(scene.send()) == to_base58(SIGNATURE)
+    assert scene.nodes.taken == {SIGNATURE}
+    assert not scene.ledger.asked
+    scene.run(lambda: asyncio.sleep(80))
+    assert scene.ledger.asked == ["sendTransaction"]
+
+
 def test_a_lying_node_calls_final_what_nobody_has_seen(make: Callable[..., Scene]) -> None:
-    assert result_of(make("loses").ask("getSignatureStatuses"))["value"] == [None]
-    status = result_of(make("lies").ask("getSignatureStatuses"))["value"][0]
+    names = [to_base58(SIGNATURE)]
+    assert result_of(make("loses").ask("getSignatureStatuses", names))["value"] == [None]
+    scene = make("lies")
+    status = result_of(scene.ask("getSignatureStatuses", names))["value"][0]
+    assert scene.nodes.called_final == {SIGNATURE}
     assert (status["err"], status["confirmationStatus"]) == (None, "finalized")
 
 
