@@ -5,7 +5,7 @@ TRADES ?= 20
 DEMO ?=
 CHECK_PATHS := agent aggregator cli drivers etp settlement simulation tests bench fuzz
 
-.PHONY: help demo test check bench fuzz clean setup setup-demo
+.PHONY: help demo test check bench fuzz clean setup setup-demo validator
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | sort
@@ -33,6 +33,9 @@ bench: setup ## measure speed as ratios in one run; writes build/bench.json
 fuzz: ## decoder, connection, site file and forecast under a coverage-guided fuzzer (FUZZ_SECONDS each)
 	@deploy/bootstrap.sh --all-extras --group fuzz
 	@$(PY) -m fuzz --seconds $${FUZZ_SECONDS:-60}
+
+validator: ## build a real Solana validator for the acceptance tests, into ~/.cache/wattbid (13 minutes, once)
+	@deploy/validator.sh
 
 clean: ## remove what the other targets made
 	rm -rf .venv .uv build dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

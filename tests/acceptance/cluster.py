@@ -2,6 +2,7 @@
 
 - `embedded`: `wattbid ledger`.
 - `validator`: a real `solana-test-validator` (`make validator` builds it); skipped with the reason where there is none.
+  Its JSON-RPC and faucet listen on every interface, whatever it is told: it runs for as long as one test.
 - `elsewhere`: any RPC endpoint, when WATTBID_ACCEPTANCE_RPC names one; WATTBID_ACCEPTANCE_KEYPAIR is the file of a
   wallet with some SOL there (Solana's JSON format). It gets back what is left of it, and nothing is asked of a faucet.
 
@@ -11,6 +12,7 @@ Nothing is left behind: the process is ended and the directory removed, whatever
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import random
@@ -58,6 +60,8 @@ class Cluster:
     url: str
     scale: int = 1
     """Seconds of its clock in one of ours."""
+    is_fresh: bool = True
+    """Nobody was here before us."""
     funder: SeedKey = field(default_factory=lambda: SeedKey(os.urandom(32)))
     """A wallet with SOL."""
 
@@ -98,9 +102,9 @@ def validator(*options: str) -> Iterator[Cluster]:
     binary, problem = find_validator()
     if binary is None:
         pytest.skip(problem)
-    first = free_ports(_PORTS)
-    url = f"http://127.0.0.1:{first}"
-    with _directory() as place:
+    with _one_at_a_time(), _directory() as place:
+        first = free_ports(_PORTS)
+        url = f"http://127.0.0.1:{first}"
         command = [str(binary), "--ledger", str(place / "ledger"), "--bind-address", "127.0.0.1", "--quiet"]
         command += ["--rpc-port", str(first), "--faucet-port", str(first + 2), "--gossip-port", str(first + 3)]
         command += ["--dynamic-port-range", f"{first + 4}-{first + _PORTS - 1}", *options]
@@ -117,7 +121,7 @@ def elsewhere() -> Iterator[Cluster]:
     if not url:
         pytest.skip(f"{RPC_VARIABLE} names no endpoint")
     assert keypair, f"{KEYPAIR_VARIABLE} must be the file of a wallet with 3 SOL at {url}"
-    yield Cluster(url=url, funder=SeedKey(from_text(Path(keypair).read_text())))
+    yield Cluster(url=url, is_fresh=False, funder=SeedKey(from_text(Path(keypair).read_text())))
 
 
 def _funded(cluster: Cluster) -> Cluster:
@@ -129,6 +133,14 @@ def _funded(cluster: Cluster) -> Cluster:
         assert time.monotonic() < deadline, "the faucet gives nothing"
         time.sleep(0.1)
     return cluster
+
+
+@contextlib.contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Wait for other tests to end their validator: each keeps a processor busy."""
+    with (Path(tempfile.gettempdir()) / f"wattbid-validator-{os.getuid()}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @contextlib.contextmanager

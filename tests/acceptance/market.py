@@ -1,12 +1,8 @@
-"""Who takes part in the acceptance suite, what they sign, and the program's instructions with their accounts filled in.
-
-Every run has keys of its own, so that it can be repeated on a cluster that lasts.
-"""
+"""Who takes part in the acceptance suite, what they sign, and the instructions with their accounts filled in."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
@@ -74,9 +70,10 @@ class Market:
 
     client: Client
     funder: Signer
-    scale: int = 1
+    scale: int
     """Seconds of the cluster's clock in a real one."""
-    run: bytes = field(default_factory=lambda: os.urandom(16))
+    run: bytes
+    """What all keys of this run are derived from."""
     trades: dict[bytes, Contract] = field(default_factory=dict)
     """Every contract that was made, by its trade id."""
     ended: dict[bytes, Landed] = field(default_factory=dict)

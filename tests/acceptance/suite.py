@@ -1,10 +1,11 @@
 """The acceptance suite: one story of money from an empty cluster to the last reckoning, chapter by chapter.
 
-It runs against any RPC endpoint, with the checked-in program and the product's own builders and clients.
+It runs against any cluster, with the checked-in program and the product's own builders and clients.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from etp.auth import Signer
+    from tests.acceptance.cluster import Cluster
 
+_SAME: Final = b"a fresh cluster!"
 _TRADES: Final = (
     trades.a_stranger_relays_a_cosigned_settle,
     trades.a_party_settles_with_one_signature,
@@ -40,13 +42,15 @@ _ENDING: Final = (
 )
 
 
-async def run(url: str, funder: Signer, place: Path, tell: Callable[[str], None], *, scale: int = 1) -> None:
+async def run(cluster: Cluster, place: Path, tell: Callable[[str], None]) -> None:
     """Run all chapters; what is left of the SOL goes back to the funder, whatever happened.
 
-    `place` is an empty directory; `scale` says how much faster than ours the cluster's clock runs.
+    `place` is an empty directory. A fresh cluster gets the same keys in each run, so that what was measured on two of
+    them can be compared: how many compute units an instruction takes depends on the addresses.
     """
-    client = await Client.connect(url)
-    market = Market(client, funder, scale)
+    client = await Client.connect(cluster.url)
+    seed = _SAME if cluster.is_fresh else os.urandom(len(_SAME))
+    market = Market(client, cluster.funder, cluster.scale, seed)
     try:
         await _chapter(market, tell, beginning.wallets_get_sol)
         try:

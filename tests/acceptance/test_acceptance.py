@@ -39,4 +39,4 @@ async def test_money_goes_its_way(name: str, tmp_path: Path) -> None:
             report.write(f"{line}\n")
             sys.stdout.write(f"{line}\n")
 
-        await run(cluster.url, cluster.funder, tmp_path, tell, scale=cluster.scale)
+        await run(cluster, tmp_path, tell)
