@@ -18,6 +18,7 @@ ALL: Final = (
     "aggregator",
     "setpoint",
     "start",
+    "program",
     "simulation",
 )
 """In the order in which they run."""

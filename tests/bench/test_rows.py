@@ -64,6 +64,12 @@ KEYS = {
     "aggregator": {"aggregator.late_confirms", "aggregator.confirms_per_s"},
     "setpoint": {"setpoint.worst_ms"},
     "start": {"agent.start_s", "agent.idle_rss_mb", "agent.rss_ratio_to_imports"},
+    "program": {
+        *(f"program.{name}.cu_p99" for name in ("settle", "claim", "claim_prefunded", "dispute", "resolve", "deposit")),
+        "program.settle.bytes",
+        "program.claim.bytes",
+        "program.elf_bytes",
+    },
     "simulation": {"simulation.hours_per_minute"},
 }
 
