@@ -12,25 +12,22 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from solders.pubkey import Pubkey
 from solders.system_program import TransferParams, transfer
 
+from settlement.contract import Venue
 from settlement.ledger.deploy import DeployError, account_of, rent_of
 from settlement.ledger.minting import make_mint, make_token_account, mint_to
 from settlement.ledger.tokens import MINT_BYTES
+from settlement.opening import Opening
 from settlement.program import instructions
 from settlement.program.accounts import Config, Escrow, Line
 from settlement.program.addresses import Addresses, token_account
 from settlement.program.codec import Record
-from settlement.program.constants import ROLE_BATTERY, ROLE_BUYER
-from settlement.signing import SignatureKind, signed_bytes
-from settlement.statements import Registration
-from settlement.transaction import Consent, consent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from solders.instruction import Instruction
-
     from etp.auth import Signer
     from settlement.ledger.landing import Lander
+    from settlement.signing import Party
 
 R = TypeVar("R", bound=Record)
 
@@ -40,7 +37,7 @@ TIMEOUT_S: Final = 14 * 86_400
 BASE_UNITS_PER_CENT: Final = 10_000
 DECIMALS: Final = 6
 """Of the test currency, as USDC has them."""
-_ROLES: Final = {"battery": ROLE_BATTERY, "buyer": ROLE_BUYER}
+_PARTIES: Final[dict[str, Party]] = {"battery": "battery", "buyer": "buyer"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +62,11 @@ class Place:
     def at(self) -> Addresses:
         """The addresses of the program."""
         return Addresses(self.program)
+
+    @property
+    def opening(self) -> Opening:
+        """The instructions of its parties."""
+        return Opening(Venue(program_id=bytes(self.program), genesis_hash=self.genesis, mint=bytes(self.mint)))
 
 
 async def initialize(
@@ -150,107 +152,30 @@ async def fund(lander: Lander, place: Place, wallet: bytes, *, lamports: int, un
 
 async def register(lander: Lander, place: Place, member: Member) -> bool:
     """Make a Participant of a wallet, which pays for its account; False when it is one."""
-    participant = place.at.participant(_key(member.wallet))
-    if await account_of(lander, bytes(participant)) is not None:
+    wallet = member.wallet.public_key
+    if await account_of(lander, bytes(place.at.participant(Pubkey.from_bytes(wallet)))) is not None:
         return False
-    statement = Registration(
-        program_id=bytes(place.program),
-        genesis_hash=place.genesis,
-        wallet=member.wallet.public_key,
-        key=member.identity.public_key,
-    )
-    message = signed_bytes(SignatureKind.REGISTRATION, statement.digest)
-    proof = consent([Consent(member.identity.public_key, statement.sign(member.identity), message)])
-    made = instructions.register(
-        place.program,
-        wallet=_key(member.wallet),
-        config=place.at.config(),
-        participant=participant,
-        role=_ROLES[member.role],
-        signing_key=member.identity.public_key,
-    )
-    await lander.land([proof, made], member.wallet)
+    await lander.land(place.opening.register(wallet, member.identity, _PARTIES[member.role]), member.wallet)
     return True
 
 
 async def cover(lander: Lander, place: Place, buyer: Signer, batteries: Sequence[bytes], *, units: int) -> None:
     """Bring the Line from a buyer to each battery up to so many base units, out of the buyer's token account."""
-    at, wallet = place.at, _key(buyer)
-    escrow, participant = at.escrow(wallet, place.mint), at.participant(wallet)
-    if await account_of(lander, bytes(escrow)) is None:
-        opened = instructions.open_escrow(
-            place.program,
-            buyer_wallet=wallet,
-            buyer=participant,
-            escrow=escrow,
-            vault=at.vault(escrow),
-            mint=place.mint,
-        )
-        await lander.land([opened], buyer)
-    lines = {battery: await _record(lander, at.line(escrow, Pubkey.from_bytes(battery)), Line) for battery in batteries}
+    opening, wallet = place.opening, buyer.public_key
+    if await account_of(lander, bytes(opening.escrow(wallet))) is None:
+        await lander.land(opening.open_escrow(wallet), buyer)
+    lines = {battery: await _record(lander, opening.line(wallet, battery), Line) for battery in batteries}
     missing = {battery: units - (0 if line is None else line.amount) for battery, line in lines.items()}
-    await _deposit(lander, place, buyer, sum(amount for amount in missing.values() if amount > 0))
+    escrow = await _record(lander, opening.escrow(wallet), Escrow)
+    available = 0 if escrow is None else escrow.available
+    short = sum(amount for amount in missing.values() if amount > 0) - available
+    if short > 0:
+        await lander.land(opening.deposit(wallet, short), buyer)
     for battery, line in lines.items():
-        wanted = []
-        if line is None:
-            wanted.append(_opened(place, wallet, Pubkey.from_bytes(battery)))
-        if missing[battery] > 0:
-            wanted.append(_allotted(place, wallet, Pubkey.from_bytes(battery), missing[battery]))
-        if wanted:
-            await lander.land(wanted, buyer)
-
-
-async def _deposit(lander: Lander, place: Place, buyer: Signer, needed: int) -> None:
-    """Bring what is available in a buyer's escrow up to so many base units."""
-    at, wallet = place.at, _key(buyer)
-    escrow = at.escrow(wallet, place.mint)
-    found = await _record(lander, escrow, Escrow)
-    short = needed - (0 if found is None else found.available)
-    if short <= 0:
-        return
-    deposited = instructions.deposit(
-        place.program,
-        buyer_wallet=wallet,
-        config=at.config(),
-        mint_rule=at.mint_rule(place.mint),
-        buyer=at.participant(wallet),
-        escrow=escrow,
-        vault=at.vault(escrow),
-        source=token_account(wallet, place.mint),
-        event_authority=at.event_authority(),
-        amount=short,
-    )
-    await lander.land([deposited], buyer)
-
-
-def _opened(place: Place, buyer: Pubkey, battery: Pubkey) -> Instruction:
-    at = place.at
-    escrow = at.escrow(buyer, place.mint)
-    return instructions.open_line(
-        place.program,
-        buyer_wallet=buyer,
-        buyer=at.participant(buyer),
-        battery=at.participant(battery),
-        escrow=escrow,
-        line=at.line(escrow, battery),
-        unpaid=at.unpaid(battery, escrow),
-    )
-
-
-def _allotted(place: Place, buyer: Pubkey, battery: Pubkey, amount: int) -> Instruction:
-    at = place.at
-    escrow = at.escrow(buyer, place.mint)
-    return instructions.allot(
-        place.program,
-        buyer_wallet=buyer,
-        config=at.config(),
-        mint_rule=at.mint_rule(place.mint),
-        buyer=at.participant(buyer),
-        escrow=escrow,
-        line=at.line(escrow, battery),
-        event_authority=at.event_authority(),
-        amount=amount,
-    )
+        opened = opening.open_line(wallet, battery) if line is None else []
+        allotted = opening.allot(wallet, battery, missing[battery]) if missing[battery] > 0 else []
+        if opened or allotted:
+            await lander.land([*opened, *allotted], buyer)
 
 
 async def _record(lander: Lander, key: Pubkey, kind: type[R]) -> R | None:

@@ -172,11 +172,15 @@ def test_a_directory_in_use_and_a_taken_port_are_told(tmp_path: Path) -> None:
     [
         (["--fault", "nothing=1"], "no fault 'nothing'"),
         (["--buyer", "x"], "say what --init does"),
-        (["--init", "--line-usdc", "20000", "--battery", "x", "--buyer", "y"], "does not cover"),
+        (["--init", "--line-usdc", "20000", "--battery", "ROOT"], "does not cover"),
         (["--finalized-after", "0"], "finalized-after"),
     ],
 )
-def test_options_that_make_no_sense(options: list[str], text: str) -> None:
+def test_options_that_make_no_sense(tmp_path: Path, options: list[str], text: str) -> None:
+    root = tmp_path / "root"
+    root.write_bytes(os.urandom(32))
+    root.chmod(0o600)
+    options = [str(root) if option == "ROOT" else option for option in options]
     done = subprocess.run([*COMMAND, *options], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
     assert text in done.stderr
