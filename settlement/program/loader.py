@@ -29,8 +29,8 @@ BUFFER_HEAD_BYTES: Final = 37
 """Before the code in a buffer: that it is one, and its authority."""
 PROGRAM_DATA_HEAD_BYTES: Final = 45
 """Before the code in the program data: that it is that, the slot of the deployment, the upgrade authority."""
-PIECE_BYTES: Final = 900
-"""Of code in one transaction: with the compute budget and one signature that is 1,187 of 1,232 bytes."""
+PIECE_BYTES: Final = 860
+"""Of code in one transaction: it fits into a packet with a price for priority and a payer beside the authority."""
 
 _RENT: Final = Pubkey.from_string("SysvarRent111111111111111111111111111111111")
 _CLOCK: Final = Pubkey.from_string("SysvarC1ock11111111111111111111111111111111")
