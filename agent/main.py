@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 import secrets
 import signal
@@ -40,6 +41,9 @@ def run_agent(site: Site, *, ready: Callable[[str], None]) -> int:
     """
     keys = BatteryKeys()
     keys.open_keystores(site)
+    if site.settlement is not None:  # a tenth of a second each, which no loop should wait for
+        for name in ("settlement.settler", "httpx2"):
+            importlib.import_module(name)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(site, keys, ready))
 

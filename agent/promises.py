@@ -64,9 +64,12 @@ class PromiseBook:
         """Return what is promised on a Line as it was read; numbers that it shows used are forgotten."""
         for generation in [known for owner, known in self._lines if owner == wallet and known < line.generation]:
             del self._lines[wallet, generation]  # a Line opened anew: nothing of the old one can be paid from it
-        held = self._lines.get((wallet, line.generation), {})
-        for number in [number for number in held if line.is_used(number)]:
-            del held[number]
+        key = wallet, line.generation
+        held = {number: each for number, each in self._lines.get(key, {}).items() if not line.is_used(number)}
+        if held:
+            self._lines[key] = held
+        else:
+            self._lines.pop(key, None)
         return [Promise(number, _open_units(each, line.read_at_s)) for number, each in held.items()]
 
     @property

@@ -96,6 +96,9 @@ class Settling:
     def snapshot(self) -> dict[str, Any]:
         """Return what the control socket shows."""
         statements = self.clerk.statements
+        lines = [
+            self._line(wallet) for wallet in self.cashier.watched
+        ]  # first: promises that are paid are dropped here
         return {
             **self.settler.snapshot().as_json(),
             "wallet": to_base58(self.cashier.offer.battery_wallet),
@@ -104,7 +107,7 @@ class Settling:
             "open_promises_units": self.cashier.promises.open_units,
             "unanswered": sum(each.final is not None and not each.is_answered for each in statements),
             "disputed_by_buyer": sum(each.disputed_wh is not None for each in statements),
-            "lines": [self._line(wallet) for wallet in self.cashier.watched],
+            "lines": lines,
         }
 
     def _line(self, wallet: bytes) -> dict[str, Any]:

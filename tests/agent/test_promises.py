@@ -53,6 +53,9 @@ def test_a_void_award_frees_its_number_and_a_used_one_is_forgotten() -> None:
     assert [promise.contract_no for promise in book.on(WALLET, LINE)] == [5, 7]
     assert [promise.contract_no for promise in book.on(WALLET, replace(LINE, used=1 << 5))] == [7]
     assert [promise.contract_no for promise in book.on(WALLET, LINE)] == [7]
+    assert book.on(WALLET, replace(LINE, base_no=8)) == []
+    assert not book.holds(WALLET)
+    book.add(number(7))
     book.drop(number(7))
     assert not book.holds(WALLET)
     assert book.open_units == 0
