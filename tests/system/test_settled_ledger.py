@@ -91,7 +91,7 @@ class Town:
         file.write_text(
             'name = "buyer"\nroot_file = "r"\n[network]\ntrusted_peers = "any"\nmulticast = false\n'
             f'batteries = ["{world.gateway.endpoints["battery-1"]}"]\n[buy]\nneed_kwh = 1\n'
-            f"[value]\nforecast_c = [60]\n{self.table(time_lapse=20, outbox='buyer.db', **more)}\n"
+            f"[value]\nforecast_c = [60]\n{self.table(**{'time_lapse': 20, 'outbox': 'buyer.db', **more})}\n"
         )
         identity = BUYER_KEYS.identity
         maker = ConnectionMaker(
@@ -135,6 +135,10 @@ class Town:
 
     def events(self) -> list[str]:
         return [line["event"] for line in self.lines]
+
+    def stages(self) -> set[tuple[str, Stage]]:
+        """Return where the first trade of each settler is."""
+        return {(view.role, view.stage) for settler in self.settlers for view in settler.trades()[:1]}
 
     async def paid(self, world: gw.World) -> TradeView:
         """Wait until the buyer's first trade is over on the ledger, for both settlers."""
@@ -213,5 +217,25 @@ def test_a_buyer_that_comes_back_after_the_claim_pays_it_too(tmp_path: Path) -> 
                 assert "disputed" not in town.events()
             finally:
                 await again.stop()
+
+    town.run(scene())
+
+
+def test_a_claim_for_more_than_can_have_been_delivered_is_disputed_by_itself(tmp_path: Path) -> None:
+    town = Town(tmp_path)
+
+    async def scene() -> None:
+        # For this buyer energy does not run faster, so the battery cannot have delivered what it says.
+        async with town.trading(time_lapse=1) as (world, _buyer):
+            await world.until(lambda: "disputed" in town.events(), 3_600)
+            disputed = {("buyer", Stage.DISPUTED), ("battery", Stage.DISPUTED)}
+            await world.until(lambda: disputed <= town.stages(), 7_200)
+            contract = town.settlers[0].trades()[0].contract
+            said = [line for line in town.lines if line.get("trade_id") == contract.trade_id.hex()]
+            own_wh = max(line["own_wh"] for line in said if line["event"] == "disputed")
+            town.chain.resolve(contract, own_wh)
+            view = await town.paid(world)
+            assert (view.how, view.delivered_wh) == ("resolved", own_wh)
+            assert view.payout == contract.split(own_wh).payout
 
     town.run(scene())
