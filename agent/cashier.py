@@ -37,6 +37,15 @@ WATCHED_MAX: Final = 512
 """Lines of buyers that have bid; those with promises on them are kept beyond it."""
 
 
+CLOCK_GAP_S: Final = 3_600
+"""A cluster's clock may be minutes off; a claim has a day at least, of which a wrong clock must not take much."""
+
+
+def clock_gap_s(wall_ms: int, ledger_s: int) -> int:
+    """Return by how much our time of day is ahead of the ledger's."""
+    return wall_ms // 1_000 - ledger_s
+
+
 class NotSignedError(Exception):
     """An award that must not become a contract: the code and the words to refuse its bid with."""
 
@@ -171,10 +180,18 @@ class Cashier:
         line = self.settler.line(wallet)
         wanted = Wanted(buyer_key, self.signer.public_key, terms.generation, units, terms.valid_until_s)
         why = shortfall(line, () if line is None else self.promises.on(wallet, line), wanted)
+        if not why and line is not None:
+            why = self._clock_trouble(wallet, line)
         if why or self.settler.can_pay_claim:
             return why
         left = self.site.uncashable_limit_units - self.promises.open_units
         return "" if units <= left else "the battery's own wallet cannot pay for a claim now"
+
+    def _clock_trouble(self, wallet: bytes, line: LineState) -> str:
+        """Return what to say when our clock and the ledger's are so far apart that contracts would end at a wrong time."""
+        age_s = self.settler.line_age_s(wallet)
+        apart_s = 0 if age_s is None else clock_gap_s(self._wall_ms(), line.read_at_s + round(age_s))
+        return f"the battery's clock is {apart_s:+d} s from the ledger's" if abs(apart_s) > CLOCK_GAP_S else ""
 
     def _watch(self, wallet: bytes) -> None:
         """Have a buyer's Line read; of too many the one that was not asked for longest makes room."""

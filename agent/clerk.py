@@ -22,6 +22,7 @@ from etp.messages import MessageType, ReasonCode
 from settlement.cheque import SignedReceipt
 from settlement.errors import SignatureRefusedError
 from settlement.receipt import Receipt
+from settlement.settler_types import Stage
 from settlement.signing import sign_receipt
 
 if TYPE_CHECKING:
@@ -184,7 +185,7 @@ class Clerk:
         if view is None:
             return
         statement = self._statements.get(view.trade_id)
-        if statement is None or not view.is_done or view.stage.value == "expired":
+        if statement is None or not view.is_done or view.stage is Stage.EXPIRED:
             return
         trade_id = view.trade_id.hex()
         record = records.cashed(
@@ -194,7 +195,7 @@ class Clerk:
             del self._statements[view.trade_id]
             if self._by_key.get(statement.key) is statement:
                 del self._by_key[statement.key]
-            if view.stage.value == "settled":
+            if view.stage is Stage.SETTLED:
                 self._listener.paid(f"key:{statement.cheque.buyer_key.hex()}")
             self._listener.cheque_told("cheque_cashed", record)
 

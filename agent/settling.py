@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from agent.cashier import Cashier
+from agent.cashier import CLOCK_GAP_S, Cashier, clock_gap_s
 from agent.clerk import Clerk
 from settlement.exchange import to_base58
-from settlement.settler_types import EventKind, SettlerSettings
+from settlement.settler_types import EventKind, SettlerSettings, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -33,6 +33,8 @@ LOOK_EVERY_S: Final = 10.0
 COVER_OLD_S: Final = 3_600
 """A Line that was read longer ago is told to the owner: deposits since are not seen, and releases come nearer."""
 STARTS_WITHIN_S: Final = 60
+_TOLD_MAX: Final = 4
+"""Trades that an alarm names: the journal and `wattbid trades` have them all."""
 _DOWN: Final = frozenset({"offline", "wrong cluster", "halted"})
 
 
@@ -88,7 +90,7 @@ class Settling:
     async def run(self) -> None:
         """Look after the ledger's state, for the owner, and after cheques that were paid while nobody listened."""
         while True:
-            self._look()
+            self.look()
             for statement in self.clerk.statements:
                 self.clerk.moved(self.settler.trade(statement.contract.trade_id))
             await asyncio.sleep(LOOK_EVERY_S)
@@ -124,9 +126,9 @@ class Settling:
         if event.kind is EventKind.TRADE_MOVED:
             self.clerk.moved(self.settler.trade(bytes.fromhex(event.fields["trade_id"])))
         elif event.kind is not EventKind.LINE_CHANGED:
-            self._look()
+            self.look()
 
-    def _look(self) -> None:
+    def look(self) -> None:
         """Raise and clear alarms by what the settler shows."""
         look = self.settler.snapshot()
         for name, words in self._troubles(look).items():
@@ -142,7 +144,37 @@ class Settling:
         ages = [self.settler.line_age_s(wallet) for wallet in self.cashier.promises.wallets()]
         oldest_s = max((age for age in ages if age is not None), default=0.0)
         old = f"a buyer's line was read {oldest_s / 3_600:.1f} h ago" if oldest_s > COVER_OLD_S else ""
-        return {"ledger": down, "low SOL": low, "cannot claim": broke, "cover age": old}
+        gap_s = 0 if look.chain_now_s is None else clock_gap_s(self._seller.wall_ms(), look.chain_now_s)
+        clock = f"ours is {gap_s:+d} s from the ledger's: set the time of day; nothing is signed until then"
+        return {
+            "ledger": down,
+            "low SOL": low,
+            "cannot claim": broke,
+            "cover age": old,
+            "ledger clock": clock if abs(gap_s) > CLOCK_GAP_S else "",
+            "receipt disputed": self._disputes(),
+            "cheque expired": self._expired(),
+        }
+
+    def _disputes(self) -> str:
+        """Return which trades their buyers see otherwise, until those are paid or signed for."""
+        found = [
+            f"trade {each.contract.trade_id.hex()[:16]}: we say {each.final.delivered_wh} Wh, "
+            f"the buyer {each.disputed_wh} Wh"
+            for each in self.clerk.statements
+            if each.disputed_wh is not None and each.final is not None
+        ]
+        return "; ".join(found[:_TOLD_MAX])
+
+    def _expired(self) -> str:
+        """Return which cheques can no longer be claimed: only their buyers can still have them paid."""
+        views = [self.settler.trade(each.contract.trade_id) for each in self.clerk.statements]
+        names = [view.trade_id.hex()[:16] for view in views if view is not None and view.stage is Stage.EXPIRED]
+        return (
+            f"trade {', '.join(names[:_TOLD_MAX])}: not claimed in time; only its buyer's signature can still pay it"
+            if names
+            else ""
+        )
 
 
 class Voice:
@@ -181,7 +213,10 @@ class Voice:
     def cheque_told(self, event: str, fields: RecordBody) -> None:
         """Tell whoever watches."""
         self._seller.watch.cheque(event, fields)
-        if event == "receipt_disputed":
-            ours, theirs = fields["delivered_wh"], fields["buyer_wh"]
-            words = f"trade {fields['trade_id'][:16]}: we say {ours} Wh, the buyer {theirs} Wh"
-            self._seller.watch.alarm("receipt disputed", words, raised=True, blocks_selling=False)
+        if event == "cheque_cashed" and fields["stage"] != "settled":
+            words = (
+                f"trade {fields['trade_id'][:16]}: the ledger will not pay it (its number is spent, or its line gone)"
+            )
+            self._seller.watch.alarm("cheque lost", words, raised=True, blocks_selling=False)
+        elif self._seller.settling is not None:
+            self._seller.settling.look()

@@ -65,6 +65,7 @@ class FakeSettler:
         self.state = "connected"
         self.low_sol = False
         self.age_s = 4.0
+        self.chain_now_s: int | None = None
 
     async def start(self) -> None:
         return
@@ -112,7 +113,7 @@ class FakeSettler:
             low_sol=self.low_sol,
             can_pay_claim=self.can_pay_claim,
             slot=3,
-            chain_now_s=None,
+            chain_now_s=self.chain_now_s,
             read_age_s=self.age_s,
             open_trades=len(self.cheques),
             in_flight=0,

@@ -12,6 +12,7 @@ import pytest
 from etp.messages import Body, MessageType, ReasonCode
 from settlement import Contract, Receipt, SignatureKind, check_receipt, derive, sign_receipt, signed_bytes
 from settlement.evidence import evidence_of
+from settlement.settler_types import Stage
 from settlement.strict import GROUP_ORDER
 from tests.agent import gateway_world as gw
 from tests.agent.settling_world import BATTERY, BUYER, STRANGER, buyer_in, settled_world
@@ -188,6 +189,7 @@ def test_a_buyer_that_does_not_agree_says_its_own_figure_and_the_owner_sees_it(t
             buyer.answer(contract, end)  # it thinks again: a signature is worth more than a figure
             await world.until(lambda: final_in(ledger, contract).is_cosigned)
             assert statement_of(world, contract).disputed_wh is None
+            assert "receipt disputed" not in {alarm["name"] for alarm in world.seller.watch.alarms()}
 
     gw.run(scenario())
 
@@ -346,6 +348,23 @@ def test_a_receipt_that_was_signed_already_is_put_on_record_once(tmp_path: Path)
                 await asyncio.sleep(0.5)
             finals = [record for record in world.records("receipt") if record.body["final"]]
             assert len(finals) == 1
+
+    gw.run(scenario())
+
+
+@pytest.mark.parametrize(("stage", "alarm"), [(Stage.LOST, "cheque lost"), (Stage.EXPIRED, "cheque expired")])
+def test_a_cheque_that_comes_to_nothing_is_told(tmp_path: Path, stage: Stage, alarm: str) -> None:
+    async def scenario() -> None:
+        async with settled_world(tmp_path) as (world, ledger):
+            buyer = await buyer_in(world)
+            contract, _ = await delivered(world, buyer)
+            ledger.settler.settled(contract.trade_id, stage)
+            await asyncio.sleep(11)
+            told = {each["name"]: each["reason"] for each in world.seller.watch.alarms()}
+            assert contract.trade_id.hex()[:16] in told[alarm]
+            assert world.seller.settling is not None
+            assert len(world.seller.settling.clerk) == (stage is Stage.EXPIRED)  # which a late signature may still pay
+            assert world.seller.reputation.standing(f"key:{BUYER.public_key.hex()}").trades == 0
 
     gw.run(scenario())
 

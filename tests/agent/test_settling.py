@@ -159,6 +159,8 @@ def test_without_settlement_the_extension_is_ignored(tmp_path: Path) -> None:
         ({"battery_key": STRANGER.public_key}, "this battery's signing key"),
         ({"read_at_s": gw.WALL_START_MS // 1_000 - 6 * 86_400}, "read too long ago"),
         ({"used": (1 << 256) - 1}, "all 256 contract numbers"),
+        ({"read_at_s": gw.WALL_START_MS // 1_000 + 3_700}, "clock is -"),
+        ({"read_at_s": gw.WALL_START_MS // 1_000 - 86_400}, "clock is +86"),
     ],
 )
 def test_what_the_line_does_not_cover_is_refused_with_the_reason(
@@ -417,6 +419,17 @@ def test_a_window_that_was_quoted_ten_seconds_ago_is_still_good_and_a_shorter_on
     gw.run(scenario())
 
 
+def test_a_price_below_the_bid_is_the_contracts(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with settled_world(tmp_path, battery='rule = "sealed_second"') as (world, ledger):
+            buyer = await buyer_in(world)
+            contract = await buyer.trade(price_c=60.0)
+            assert contract.price_e4 == 300_000  # the reserve: nobody else has bid
+            assert ledger.settler.cheques[contract.trade_id].contract.price_e4 == 300_000
+
+    gw.run(scenario())
+
+
 def test_what_is_shown_of_settlement(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with settled_world(tmp_path) as (world, ledger):
@@ -436,6 +449,10 @@ def test_what_is_shown_of_settlement(tmp_path: Path) -> None:
             assert "2.0 h ago" in alarms["cover age"]["reason"]
             assert not any(alarm["blocks_selling"] for alarm in alarms.values())
             assert "cannot claim" in alarms
+            settler.chain_now_s = world.wall_ms() // 1_000 - 86_400
+            await asyncio.sleep(10)
+            assert "s from the ledger's: set the time of day" in world.seller.watch.alarms()[-1]["reason"]
+            settler.chain_now_s = None
             settler.state, settler.low_sol, settler.can_pay_claim, settler.age_s = "connected", False, True, 1
             await asyncio.sleep(11)
             assert world.seller.watch.alarms() == []
