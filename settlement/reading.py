@@ -52,6 +52,7 @@ class Reading:
     async def look(self) -> None:
         """Look at the ledger. Raises RpcError, NoEndpointError, LayoutError or ClusterError; then all is as before."""
         desk = self._desk
+        await desk.client.probe()
         open_wallets = desk.book.wallets()
         contracts = [record.cheque.contract for record in desk.book.open.values()]
         confirmed = await read_view(desk.client, desk.atlas, "confirmed", open_wallets, contracts)

@@ -34,6 +34,13 @@ class Blockhash:
 
 
 @dataclass(frozen=True, slots=True)
+class AtSlot:
+    """A slot alone."""
+
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     """An account as one node sees it."""
 
@@ -89,6 +96,11 @@ def blockhash_in(value: object) -> Blockhash:
     slot, content = _with_context(value)
     fields = _object(content)
     return Blockhash(hash_in(fields.get("blockhash")), number(fields.get("lastValidBlockHeight")), slot)
+
+
+def slot_in(value: object) -> AtSlot:
+    """Read the answer to getSlot. Raises ValueError."""
+    return AtSlot(number(value))
 
 
 def accounts_in(value: object, count: int) -> Accounts:

@@ -1,6 +1,6 @@
 """Asks a list of endpoints as if they were one: the healthiest first, the next when it fails, none of a wrong cluster.
 
-Before anything else is asked of an endpoint, and again after each of its failures, it shows its genesis hash; one that
+Before anything else is asked of an endpoint, and again after its circuit was open, it shows its genesis hash; one that
 shows another gets nothing, no question and no signature. Every answer about state carries the slot it holds for: a node
 that is behind what was seen before is told so (`minContextSlot`) and passed over.
 
@@ -10,6 +10,7 @@ One task may call at a time or several; nothing here is locked, each call sees t
 from __future__ import annotations
 
 import base64
+import contextlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
@@ -43,6 +44,8 @@ S = TypeVar("S", bound="AtSlot")
 
 ENDPOINTS_MAX: Final = 8
 TIMEOUT_S: Final = 10.0
+ROUNDS: Final = 2
+"""A dropped connection or a bad gateway is often over with the next request."""
 BROADCAST: Final = 2
 """Endpoints that get a transaction: one may be a node whose forwarding is broken."""
 WATERMARK_S: Final = 120.0
@@ -81,6 +84,7 @@ class RpcClient:
         monotonic_s: Callable[[], float],
         rng: random.Random,
         timeout_s: float = TIMEOUT_S,
+        rounds: int = ROUNDS,
         on_health: Callable[[str, RpcError | None], None] = lambda _url, _error: None,
     ) -> None:
         """`on_health` is told of an endpoint's first failure in a row, and (None) of its first answer after it."""
@@ -89,11 +93,13 @@ class RpcClient:
         self.genesis_hash = genesis_hash
         self._urls = tuple(urls)
         self._healths = [health.Health() for _ in urls]
+        self._asked_at = [0] * len(self._urls)
         self._ailing: set[int] = set()
         self._transport = transport
         self._monotonic_s = monotonic_s
         self._rng = rng
         self._timeout_s = timeout_s
+        self._rounds = rounds
         self._on_health = on_health
         self._request_id = 0
         self.last_place = 0
@@ -192,19 +198,33 @@ class RpcClient:
         return await self.call(Question("getTransaction", params, answers.transaction_in))
 
     async def call(self, question: Question[T]) -> T:
-        """Return what the first endpoint that answers says.
+        """Return what the first endpoint that answers says; each is asked ROUNDS times at most.
 
         Raises RefusedError at once, NoEndpointError when none may be asked, else what the last endpoint raised.
         """
         error: RpcError | None = None
-        for place in self._order():
-            try:
-                return await self._ask(place, question)
-            except RefusedError:
-                raise
-            except RpcError as failure:
-                error = failure
+        begun_s = self._monotonic_s()
+        for _ in range(self._rounds):
+            for place in self._order():
+                try:
+                    return await self._ask(place, question)
+                except RefusedError:
+                    raise
+                except RpcError as failure:
+                    error = failure
+            if self._monotonic_s() - begun_s > self._timeout_s / 2:
+                break  # somebody let us wait: no more of that now
         raise error or self._none_left()
+
+    async def probe(self) -> None:
+        """Ask the endpoint that was seen last the longest ago for its slot, so that it is known which of them lag."""
+        places = self._order()
+        if len(places) < 2:
+            return
+        place = min(places, key=lambda place: self._asked_at[place])
+        question = Question("getSlot", [{"commitment": "finalized"}], answers.slot_in)
+        with contextlib.suppress(RpcError):  # which its health remembers
+            await self._ask(place, question)
 
     def distrust(self, place: int, method: str, problem: str) -> None:
         """Leave an endpoint alone, as long as a foreign one: what it said turned out not to be so."""
@@ -253,7 +273,7 @@ class RpcClient:
     async def _exchange(self, place: int, question: Question[T]) -> T:
         url, method = self._urls[place], question.method
         self._request_id += 1
-        request_id = self._request_id
+        request_id = self._asked_at[place] = self._request_id
         body = encode_request(request_id, method, question.params)
         begun_s = self._monotonic_s()
         try:

@@ -39,7 +39,7 @@ class Health:
     closed_until_s: float = 0.0
     """Until then it is not asked."""
     verified: bool = False
-    """It has shown the right genesis hash since it last failed."""
+    """It has shown the right genesis hash since its circuit was last open."""
 
     def score(self, place: int, highest_slot: int) -> float:
         """Return the seconds that an answer may be expected to cost; `place` counts from 0 in the owner's list."""
@@ -59,7 +59,8 @@ def failed(health: Health, now_s: float, jitter: float) -> Health:
     rounds = failures - FAILURES_MAX
     wait_s = 0.0 if rounds < 0 else min(BACK_OFF_MAX_S, BACK_OFF_S * 2.0 ** min(rounds, 10)) * (0.5 + jitter / 2)
     failing = _mixed(health.failing, 1.0)
-    return replace(health, failures=failures, failing=failing, closed_until_s=now_s + wait_s, verified=False)
+    verified = health.verified and rounds < 0
+    return replace(health, failures=failures, failing=failing, closed_until_s=now_s + wait_s, verified=verified)
 
 
 def throttled(health: Health, now_s: float, jitter: float, retry_after_s: float | None) -> Health:

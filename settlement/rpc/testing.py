@@ -170,6 +170,9 @@ class FakeChain:
     def _get_genesis_hash(self, _params: list[Any], _options: dict[str, Any]) -> str:
         return to_base58(self.genesis_hash)
 
+    def _get_slot(self, _params: list[Any], options: dict[str, Any]) -> int:
+        return self._slot_of(options)
+
     def _get_block_height(self, _params: list[Any], options: dict[str, Any]) -> int:
         return self.block_height - self.slot + self._slot_of(options)
 

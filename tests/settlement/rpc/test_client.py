@@ -54,7 +54,7 @@ class World:
 
 @contextlib.asynccontextmanager
 async def world(
-    count: int = 1, *, transport: HttpTransport | None = None, timeout_s: float = 10.0
+    count: int = 1, *, transport: HttpTransport | None = None, timeout_s: float = 10.0, rounds: int = 1
 ) -> AsyncIterator[World]:
     chain, clock = FakeChain(), Clock()
     transport = transport or HttpTransport()
@@ -69,6 +69,7 @@ async def world(
             monotonic_s=clock,
             rng=random.Random(1),
             timeout_s=timeout_s,
+            rounds=rounds,
             on_health=lambda url, error: told.append((url, error)),
         )
         made = World(chain, nodes, client, clock)
@@ -108,14 +109,37 @@ async def test_only_foreign_nodes_is_an_error_that_names_both_hashes() -> None:
         assert w.nodes[0].methods == ["getGenesisHash"]
 
 
-async def test_the_genesis_hash_is_looked_at_again_after_a_failure() -> None:
+async def test_the_genesis_hash_is_looked_at_again_after_three_failures() -> None:
     async with world() as w:
         await w.client.block_height()
-        w.nodes[0].faults.append(DROP)
-        with pytest.raises(UnreachableError):
-            await w.client.block_height()
+        for failures in range(1, 4):
+            w.nodes[0].faults.append(DROP)
+            with pytest.raises(UnreachableError):
+                await w.client.block_height()
+            assert w.nodes[0].methods == ["getGenesisHash"] + ["getBlockHeight"] * (1 + failures)
+        w.clock.now_s += BACK_OFF_S
         await w.client.block_height()
-        assert w.nodes[0].methods.count("getGenesisHash") == 2
+        assert w.nodes[0].methods[-2:] == ["getGenesisHash", "getBlockHeight"]
+
+
+async def test_an_endpoint_that_lags_is_asked_last() -> None:
+    async with world(2) as w:
+        behind = FakeChain(slot=w.chain.slot - 50)
+        w.nodes[0]._answer = behind.answer
+        for _ in range(2):
+            await w.client.probe()
+        assert (await w.client.accounts([KEY], "finalized")).slot == w.chain.slot
+        assert [health.slot for _, health in w.client.healths] == [w.chain.slot - 50, w.chain.slot]
+
+
+async def test_a_probe_fails_quietly_and_one_endpoint_is_not_probed() -> None:
+    async with world(2) as w:
+        w.nodes[0].faults.append(DROP)
+        await w.client.probe()
+        assert [health.failures for _, health in w.client.healths] == [1, 0]
+    async with world() as w:
+        await w.client.probe()
+        assert w.nodes[0].methods == []
 
 
 def _error(error: object) -> Fault:
@@ -196,6 +220,15 @@ async def test_the_next_endpoint_serves_when_the_first_does_not() -> None:
         for _ in range(5):
             assert await w.client.block_height() == w.chain.block_height
         assert len(w.nodes[0].methods) < 5, "a failing endpoint is not asked every time"
+
+
+async def test_a_failure_that_is_over_with_the_next_request_is_none() -> None:
+    async with world(rounds=2) as w:
+        w.nodes[0].faults.extend([DROP])
+        assert await w.client.block_height() == w.chain.block_height
+        w.nodes[0].faults.extend([DROP, HTML])
+        with pytest.raises(GarbledError):
+            await w.client.block_height()
 
 
 async def test_a_circuit_opens_after_three_failures_and_one_request_tries_it_again() -> None:
