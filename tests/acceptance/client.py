@@ -15,6 +15,7 @@ from solders.pubkey import Pubkey
 from settlement.exchange import to_base58
 from settlement.ledger.base58 import from_base58
 from settlement.program import events
+from settlement.program.instructions import CALLS
 from settlement.program.layout import EVENT_TAG
 from settlement.rpc import (
     Account,
@@ -103,6 +104,8 @@ class Client:
     program: Pubkey | None = None
     """Whose events are looked for."""
     sent: list[Landed] = field(default_factory=list)
+    units: dict[str, int] = field(default_factory=dict)
+    """The most that an instruction of the program took, its consent included."""
 
     @classmethod
     async def connect(cls, url: str) -> Self:
@@ -168,6 +171,8 @@ class Client:
                 break
         landed = await self.read(signed.transaction.signature)
         self.sent.append(landed)
+        if landed.error is None and (name := self._name_of(instructions[-1])) is not None:
+            self.units[name] = max(landed.units, self.units.get(name, 0))
         return landed
 
     async def do(self, *instructions: Instruction, signers: Sequence[Signer]) -> Landed:
@@ -208,6 +213,12 @@ class Client:
         """Return what the programs of a confirmed transaction said."""
         lines = (await self._told(signature))["meta"]["logMessages"]
         return [str(line) for line in lines]
+
+    def _name_of(self, instruction: Instruction) -> str | None:
+        """Return the name of an instruction of the program, None for any other."""
+        if instruction.program_id != self.program:
+            return None
+        return next(call.name for call in CALLS if instruction.data[:8] == call.discriminator)
 
     async def _lands(self, signed: Signed) -> bool:
         """Send a transaction until it is confirmed; False when its blockhash ran out before."""

@@ -154,12 +154,13 @@ def _directory() -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _running(command: list[str], place: Path, is_ready: Callable[[], bool]) -> Iterator[None]:
-    """Run a ledger until the block ends; its own session, so that Ctrl-C ends it here and not on its own account."""
+    """Run a ledger until the block ends; it dies with this process, too, however that ends."""
+    tether = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
     log = place / "log"
     environment = {**os.environ, "HOME": str(place)}
     with log.open("wb") as out:
         process = subprocess.Popen(
-            command,
+            [*tether, *command],
             cwd=place,
             env=environment,
             stdin=subprocess.DEVNULL,

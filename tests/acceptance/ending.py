@@ -145,6 +145,8 @@ async def the_ledger_tells_the_same(market: Market) -> None:
     numbers = sorted(event.buyer_sequence for event in history if hasattr(event, "buyer_sequence"))
     assert numbers == list(range(len(numbers))), "a money event is missing, or there twice"
     assert (await market.read_participant(market.buyer)).sequence == len(numbers)
+    units = ", ".join(f"{name} {most}" for name, most in sorted(market.client.units.items()))
+    market.told.append(f"compute units at most: {units}")
     await _check_participants(market, settled)
     await _check_money(market, settled)
 
