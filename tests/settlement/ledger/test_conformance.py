@@ -304,7 +304,7 @@ def steady(answer: Any) -> Any:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 async def test_the_ledger_answers_as_a_validator_does() -> None:
     seed = Keypair().secret()
     with validator() as real:
