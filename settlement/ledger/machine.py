@@ -77,7 +77,7 @@ class Execution:
     after: list[Account | None]
 
     @classmethod
-    def none(cls, err: str) -> Execution:
+    def none(cls, err: Any) -> Execution:
         """Return what a transaction did that was not looked at, for this reason."""
         return cls(
             err=err,
@@ -102,6 +102,7 @@ class Machine:
         """Start with what a cluster has from its first block on, and these accounts."""
         self._svm = LiteSVM().with_sigverify(False).with_blockhash_check(False).with_transaction_history(0)
         self._blockhash = b""
+        self._slot = 0
         programs = []
         for key, account in accounts:
             if account.executable:
@@ -122,6 +123,7 @@ class Machine:
 
     def set_clock(self, slot: int, time_s: int) -> None:
         """Set what programs read as the present."""
+        self._slot = slot
         epoch = slot // SLOTS_PER_EPOCH
         self._svm.set_clock(
             Clock(
@@ -152,7 +154,7 @@ class Machine:
     def execute(self, received: Received, *, durable: Pubkey | None = None) -> Execution:
         """Execute, and keep what came of it; `durable` is the account whose nonce stood in place of a blockhash."""
         execution = self._run(received, commit=True)
-        if isinstance(execution.err, str) and execution.err in _CHARGED:
+        if execution.err is not None and not execution.landed and _is_charged(execution.err):
             execution = self._charged(received, execution)
         if execution.err is not None and execution.landed and durable is not None:
             self._use_up(durable, execution)
@@ -168,6 +170,9 @@ class Machine:
             return _refused(received, tables)
         keys = received.keys + tables.writable + tables.readonly
         before = [self._svm.get_account(key) for key in keys]
+        too_new = self._too_new(received, before)
+        if too_new is not None:
+            return replace(too_new, keys=keys, before=before, after=list(before))
         transaction = received.on_blockhash(self._blockhash)
         result: Any
         if commit:
@@ -177,7 +182,7 @@ class Machine:
             result = self._svm.simulate_transaction(transaction)
             after = _simulated(result, keys, before)
         err = _error(result, received, before)
-        if not commit and before[0] is not None and (isinstance(err, dict) or err in _CHARGED):
+        if not commit and before[0] is not None and _is_charged(err):
             after = [_poorer(before[0], fee_of(received.message)), *after[1:]]
         meta = result if isinstance(result, TransactionMetadata) else result.meta()
         returned = meta.return_data()
@@ -195,6 +200,23 @@ class Machine:
             before=before,
             after=after,
         )
+
+    def _too_new(self, received: Received, before: list[Account | None]) -> Execution | None:
+        """Return how a transaction fails that calls a program of this very slot; None for any other.
+
+        Of its instructions that one alone is looked at, and not what programs call in turn.
+        """
+        for number, instruction in enumerate(received.instructions):
+            program = before[instruction.program_id_index]
+            if program is None or not program.executable or program.owner != _LOADER:
+                continue
+            code = self._svm.get_account(Pubkey.from_bytes(program.data[4:36]))
+            if code is not None and int.from_bytes(code.data[4:12], "little") == self._slot:
+                name = received.keys[instruction.program_id_index]
+                told = [f"Program {name} invoke [1]", "Program is not deployed"]
+                failed = Execution.none({"InstructionError": [number, "UnsupportedProgramId"]})
+                return replace(failed, logs=[*told, f"Program {name} failed: Unsupported program id"])
+        return None
 
     def _loaded_bytes(self, accounts: list[Account | None]) -> int:
         """Return what clusters count of these accounts; a program brings its code along."""
@@ -252,6 +274,11 @@ def _inner(called: InnerInstruction) -> Inner:
         data=instruction.data,
         stack_height=called.stack_height() or 2,
     )
+
+
+def _is_charged(err: Any) -> bool:
+    """Whether a cluster takes the fee all the same."""
+    return isinstance(err, dict) or err in _CHARGED
 
 
 def _poorer(payer: Account, fee: int) -> Account:

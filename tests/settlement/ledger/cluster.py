@@ -13,6 +13,7 @@ from settlement.rpc import RpcClient
 from tests.settlement.ledger.world import SOL, World
 
 if TYPE_CHECKING:
+    from solders.keypair import Keypair
     from solders.pubkey import Pubkey
 
 URL = "http://ledger"
@@ -23,6 +24,7 @@ class Cluster:
 
     def __init__(self, world: World | None = None) -> None:
         self.world = world or World()
+        self.payers: list[Keypair] = []
         self.node = Node(self.world.ledger)
         self.client = RpcClient(
             [URL],
@@ -37,9 +39,9 @@ class Cluster:
 
     def lander(self, lamports: int = 10 * SOL) -> Lander:
         """Return one whose payer has this much."""
-        payer = SeedKey(bytes(self.world.funded(lamports))[:32])
+        self.payers.append(self.world.funded(lamports))
         self.world.wait(2)
-        return Lander(self.client, payer, sleep=self.sleep)
+        return Lander(self.client, SeedKey(bytes(self.payers[-1])[:32]), sleep=self.sleep)
 
     def airdrop(self, key: Pubkey, lamports: int) -> None:
         self.node.call("requestAirdrop", [str(key), lamports])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from solders.instruction import Instruction
 from solders.litesvm import LiteSVM
@@ -12,6 +14,9 @@ from settlement.ledger.deploy import DeployError, buffer_key, deploy, freeze, re
 from settlement.ledger.landing import LandingError
 from settlement.program.loader import upgrade
 from tests.settlement.ledger.cluster import Cluster
+
+if TYPE_CHECKING:
+    from settlement.ledger.wire import Received
 
 MEMO = LiteSVM().get_account(Pubkey.from_string("MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr"))
 assert MEMO is not None
@@ -36,6 +41,29 @@ async def test_a_deployed_program_runs_and_a_frozen_one_runs_on() -> None:
     await lander.land([Instruction(ADDRESS, b"still", [])])
     again = await deploy(lander, PROGRAM, CODE, sleep=cluster.sleep)
     assert (again.fresh, again.authority) == (False, None)
+
+
+async def test_a_program_cannot_be_called_in_the_slot_of_its_deployment() -> None:
+    cluster = Cluster()
+    lander, world = cluster.lander(), cluster.world
+    called: list[Received] = []
+    execute = world.ledger.submit
+
+    def call_at_once(received: Received) -> object:
+        refused = execute(received)
+        if Pubkey.from_bytes(PROGRAM.public_key) in received.keys and not called:
+            payer = cluster.payers[0]
+            called.append(world.signed([Instruction(ADDRESS, b"too early", [])], payer))
+            assert execute(called[0]) is None
+        return refused
+
+    world.ledger.submit = call_at_once  # type: ignore[method-assign]
+    await deploy(lander, PROGRAM, CODE, sleep=cluster.sleep)
+    landing = world.ledger.landing(bytes(called[0].signature))
+    assert landing is not None
+    assert landing.err == {"InstructionError": [0, "UnsupportedProgramId"]}
+    world.ledger.submit = execute  # type: ignore[method-assign]
+    await lander.land([Instruction(ADDRESS, b"in time", [])])
 
 
 async def test_a_frozen_program_cannot_be_upgraded() -> None:
