@@ -188,7 +188,7 @@ class Cashier:
         return "" if units <= left else "the battery's own wallet cannot pay for a claim now"
 
     def _clock_trouble(self, wallet: bytes, line: LineState) -> str:
-        """Return what to say when our clock and the ledger's are so far apart that contracts would end at a wrong time."""
+        """Return what to say when our clock and the ledger's are so far apart that contracts would end wrongly."""
         age_s = self.settler.line_age_s(wallet)
         apart_s = 0 if age_s is None else clock_gap_s(self._wall_ms(), line.read_at_s + round(age_s))
         return f"the battery's clock is {apart_s:+d} s from the ledger's" if abs(apart_s) > CLOCK_GAP_S else ""
