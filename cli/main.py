@@ -25,11 +25,14 @@ _COMMANDS: Final = {
     "keys": ("cli.keys", "Make, show and move the keys of a device."),
     "line": ("cli.line", "What a buyer lays aside for batteries."),
     "register": ("cli.register", "Make a battery or a buyer a Participant of the settlement program."),
+    "settle": ("cli.settle", "How payments stand, and a trade's papers."),
     "sim": ("cli.sim", "Simulated devices on real sockets."),
     "ledger": ("cli.ledger", "Run a ledger on this machine: Solana's runtime behind its JSON-RPC."),
     "program": ("cli.program", "Bring the settlement program to a cluster."),
     "simulate": ("cli.simulate", "Trade for hours in virtual time under faults drawn from one seed."),
     "study": ("cli.study", "Hold the auction against theory."),
+    "trades": ("cli.trades", "What became of signed trades."),
+    "verify": ("cli.verify", "Check a trade by oneself, from its papers and the ledger."),
     "status": ("cli.status", "Show what a running agent is doing."),
 }
 
