@@ -5,7 +5,7 @@ TRADES ?= 20
 DEMO ?=
 CHECK_PATHS := agent aggregator cli drivers etp settlement simulation tests bench fuzz
 
-.PHONY: help demo test check bench fuzz clean setup setup-demo validator
+.PHONY: help demo test check bench fuzz program clean setup setup-demo validator
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | sort
@@ -36,6 +36,9 @@ fuzz: ## decoder, connection, site file and forecast under a coverage-guided fuz
 
 validator: ## build a real Solana validator for the acceptance tests, into ~/.cache/wattbid (13 minutes, once)
 	@deploy/validator.sh
+
+program: setup ## build the settlement program from its Rust sources; the ELF is checked in, so nobody else needs this
+	@deploy/program.sh
 
 clean: ## remove what the other targets made
 	rm -rf .venv .uv build dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -41,6 +41,8 @@ def test_the_wheel_holds_what_the_rooms_read_beside_their_code(wheel: Path) -> N
     }
     assert {"market/data/spot-vic1.json", "drivers/families/sunspec.toml"} <= beside
     assert beside <= set(zipfile.ZipFile(wheel).namelist())
+    elf = zipfile.ZipFile(wheel).read("settlement/program/settlement.so")
+    assert elf == (ROOT / "programs" / "settlement" / "settlement.so").read_bytes()
 
 
 @pytest.mark.slow

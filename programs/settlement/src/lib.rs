@@ -3,6 +3,7 @@
 //! What decides about money and terms (`money`, `numbers`, `ruling`, `terms`) is pure and runs on any machine; the rest
 //! reads and writes accounts and is there on the chain only.
 #![cfg_attr(not(test), no_std)]
+#![cfg_attr(not(any(target_os = "solana", target_arch = "bpf")), allow(dead_code))]
 
 /// Return the accounts of an instruction, as many as it takes.
 #[cfg(any(target_os = "solana", target_arch = "bpf"))]

@@ -68,10 +68,11 @@ R = TypeVar("R", bound=Record)
 
 
 class RefusedError(Exception):
-    """A transaction that failed. `failure` is the program's refusal, or None when something else refused."""
+    """A transaction that failed. `failure` is the program's refusal, None when something else refused with `number`."""
 
     def __init__(self, number: int | None, said: str, logs: Sequence[str]) -> None:
         is_ours = number is not None and number >= Failure.UNKNOWN_INSTRUCTION
+        self.number = number
         self.failure = Failure(number or 0) if is_ours else None
         super().__init__("\n".join([self.failure.name if self.failure else said, *logs]))
 
