@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from settlement.actions import Planned
     from settlement.desk import Desk
+    from settlement.outbox_file import Loaded
     from settlement.rpc import Blockhash
 
 FLIGHTS_MAX: Final = 16
@@ -39,12 +40,17 @@ class Due:
     record: TradeRecord | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Landing:
-    """Where a transaction is said to have had its effect, and by which endpoint."""
+    """Where a transaction is said to have had its effect, and by whom."""
 
     slot: int
+    """0: an earlier start was told so."""
     place: int
+    """Of the endpoint."""
+    last_valid_block_height: int
+    """Above it these bytes cannot land any more, whatever was said."""
+    is_doubted: bool = False
 
 
 class Dispatch:
@@ -55,6 +61,11 @@ class Dispatch:
         self.flights = Flights(desk.client, desk.monotonic_s)
         self.landed: dict[bytes, Landing] = {}
         """By trade; whoever has seen the effect takes it out."""
+
+    def resume(self, loaded: Loaded) -> None:
+        """Go on with what an earlier start has sent."""
+        self.flights.resume(loaded.open_attempts)
+        self.landed = {trade_id: Landing(0, 0, height) for trade_id, height in loaded.landed.items()}
 
     @property
     def room(self) -> int:
@@ -128,7 +139,7 @@ class Dispatch:
             if attempt.state is AttemptState.LANDED:
                 self._desk.book.succeeded([attempt.subject])
                 if record is not None:
-                    self.landed[attempt.subject] = Landing(one.slot, one.place)
+                    self.landed[attempt.subject] = Landing(one.slot, one.place, attempt.last_valid_block_height)
             elif one.explained is None or one.explained.cause is not Cause.DONE_ALREADY:
                 await self._failed(attempt, record)
 

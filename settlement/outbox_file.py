@@ -72,6 +72,8 @@ class Loaded:
     last_seq: int = 0
     attempts: dict[bytes, int] = field(default_factory=dict)
     """How many there were for each open subject."""
+    landed: dict[bytes, int] = field(default_factory=dict)
+    """Open trades whose last transaction was called final: the last block height at which it can land."""
     stages: dict[str, int] = field(default_factory=dict)
 
 
@@ -226,6 +228,8 @@ def _load(connection: sqlite3.Connection) -> Loaded:
         attempts = _attempts_for(connection, record.trade_id)
         if attempts:
             loaded.attempts[record.trade_id] = max(attempt.number for attempt in attempts)
+            if attempts[-1].state is AttemptState.LANDED:
+                loaded.landed[record.trade_id] = attempts[-1].last_valid_block_height
     stages = connection.execute("SELECT json_extract(body, '$.stage'), count(*) FROM trades GROUP BY 1")
     loaded.stages = dict(stages.fetchall())
     return loaded

@@ -98,7 +98,7 @@ class Settler:
         """Open the outbox and begin. Raises OutboxError; needs no network."""
         loaded = await self._outbox.open()
         self._desk.book.load(loaded)
-        self._dispatch.flights.resume(loaded.open_attempts)
+        self._dispatch.resume(loaded)
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def close(self) -> None:

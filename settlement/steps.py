@@ -70,7 +70,7 @@ class Steps:
             standing, sure = (view.standing(record.cheque.contract, self._other(record)) for view in (confirmed, final))
             if standing is None or sure is None or not self._dispatch.is_free(trade_id):
                 continue
-            if self._is_doubtful(record, sure, final):
+            if await self._is_doubtful(record, sure, final):
                 continue
             step = next_step(record.cheque, record.seen_wh, standing, self._rules)
             if step.action is Action.LOOK:
@@ -125,20 +125,28 @@ class Steps:
                 due.append(Due(subject, COLLECT, plan_collect(self._desk.atlas, pair), None))
         return due
 
-    def _is_doubtful(self, record: TradeRecord, sure: Standing, final: View) -> bool:
-        """Whether a number is free after its settlement was called final: then somebody does not tell the truth."""
+    async def _is_doubtful(self, record: TradeRecord, sure: Standing, final: View) -> bool:
+        """Whether nothing may be signed yet, because a transaction was called final and its effect is not seen.
+
+        When it is not there at that slot, somebody does not tell the truth; the bytes may land all the same until their
+        blockhash is too old.
+        """
         landing = self._dispatch.landed.get(record.trade_id)
         if landing is None:
             return False
         if final.slot < landing.slot:
             return True  # too early to say
-        del self._dispatch.landed[record.trade_id]
         if sure.place is not Place.FREE:
+            del self._dispatch.landed[record.trade_id]
             return False
-        problem = f"it called a transaction for trade {record.trade_id.hex()[:16]} final, and there is no effect"
-        self._desk.client.distrust(landing.place, "getSignatureStatuses", problem)
-        self._desk.failed(record.trade_id)
-        return True
+        if not landing.is_doubted and landing.slot:
+            problem = f"it called a transaction for trade {record.trade_id.hex()[:16]} final, and there is no effect"
+            self._desk.client.distrust(landing.place, "getSignatureStatuses", problem)
+        landing.is_doubted = True
+        if await self._desk.client.block_height("finalized") <= landing.last_valid_block_height:
+            return True
+        del self._dispatch.landed[record.trade_id]
+        return False
 
     async def _look_at(self, over: list[TradeRecord]) -> None:
         for start in range(0, len(over), LOOKS_AT_ONCE):

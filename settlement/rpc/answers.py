@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, Literal, TypeAlias
 
 from settlement.base58 import from_base58
@@ -88,7 +89,13 @@ def number(value: object, lowest: int = 0, highest: int = U64_MAX) -> int:
 
 def hash_in(value: object) -> bytes:
     """Return the 32 bytes of a hash or address in base58. Raises ValueError."""
-    return _base58(value, 32)
+    return _address(value) if isinstance(value, str) else _base58(value, 32)
+
+
+@lru_cache(maxsize=1_024)
+def _address(text: str) -> bytes:
+    """The few owners of accounts come again and again; base58 is slow."""
+    return _base58(text, 32)
 
 
 def blockhash_in(value: object) -> Blockhash:

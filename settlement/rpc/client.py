@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import contextlib
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from settlement.exchange import to_base58
@@ -50,6 +51,10 @@ BROADCAST: Final = 2
 """Endpoints that get a transaction: one may be a node whose forwarding is broken."""
 WATERMARK_S: Final = 120.0
 """A slot that no endpoint reaches again within this was a lie, or the cluster began anew: it is forgotten."""
+
+
+_address = lru_cache(maxsize=8_192)(to_base58)
+"""Of public accounts, which every look asks for again; base58 is slow."""
 
 
 class AtSlot(Protocol):
@@ -123,7 +128,7 @@ class RpcClient:
         """Return up to ACCOUNTS_MAX accounts, all at one slot."""
         if len(keys) > answers.ACCOUNTS_MAX:
             raise ValueError(f"{len(keys)} accounts, at most {answers.ACCOUNTS_MAX} at once")
-        params = [[to_base58(key) for key in keys]]
+        params = [[_address(key) for key in keys]]
         return await self._read(
             "getMultipleAccounts",
             params,

@@ -230,7 +230,8 @@ def test_no_program_at_the_address_is_said(world: World) -> None:
     assert "no settlement program was initialized at" in (settler.snapshot().problem or "")
 
 
-def test_a_node_that_calls_a_lost_transaction_final_is_found_out(world: World) -> None:
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_node_that_calls_a_lost_transaction_final_is_found_out(world: World, *, restarts: bool) -> None:
     """Success without effect: the endpoint is left alone, the trade settled through another."""
     liar = NODES[0]
     settler = world.settler("buyer")
@@ -252,9 +253,21 @@ def test_a_node_that_calls_a_lost_transaction_final_is_found_out(world: World) -
     view = settler.trade(contract.trade_id)
     assert view is not None
     assert not view.is_done
+    (first,) = attempts(world, "buyer")
+    if restarts:
+        world.crash(settler)
+        settler = world.settler("buyer")
+    signed_at: list[int] = []
+
+    def note(_url: str, method: str, params: list[Any]) -> None:
+        if method == "sendTransaction" and base64.b64decode(params[0])[1:65] != first.signature:
+            signed_at.append(world.ledger.height("finalized"))
+
+    tap_of(world).before = note
     for node in world.nodes.values():
         node.faults.lose = 0
     assert world.done(settler, contract.trade_id).stage is Stage.SETTLED
+    assert min(signed_at) > first.last_valid_block_height, "what was called final may land yet"
     paid_once(world, contract)
 
 
