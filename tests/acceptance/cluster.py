@@ -46,7 +46,7 @@ _PORTS: Final = 64
 
 
 _ROOT: Final = Path(__file__).parents[2]
-_WATTBID: Final = [
+WATTBID: Final = [
     sys.executable,
     "-c",
     f"import sys; sys.path.insert(0, {str(_ROOT)!r}); from cli.main import main; main()",
@@ -90,7 +90,7 @@ def embedded(scale: int = 1) -> Iterator[Cluster]:
     port = free_ports(1)
     url = f"http://127.0.0.1:{port}"
     with _directory() as place:
-        command = [*_WATTBID, "ledger", "--data", str(place / "ledger"), "--port", str(port)]
+        command = [*WATTBID, "ledger", "--data", str(place / "ledger"), "--port", str(port)]
         command += ["--time-scale", str(scale)]
         with _running(command, place, lambda: ask(url, "getHealth") == "ok"):
             yield _funded(Cluster(url=url, scale=scale))

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from settlement.program.elf import program_elf
-from tests.acceptance import alone, beginning, ending, trades
+from tests.acceptance import alone, beginning, ending, proof, trades
 from tests.acceptance.client import Client
 from tests.acceptance.market import Market
 
@@ -72,6 +72,7 @@ def _chapters(place: Path) -> tuple[Callable[[Market], Awaitable[None]], ...]:
         *_TRADES,
         partial(alone.settlers_settle_by_themselves, place=place),
         *_ENDING,
+        partial(proof.anybody_can_verify, place=place),
     )
 
 
