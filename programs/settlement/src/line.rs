@@ -58,7 +58,7 @@ fn open_unpaid(input: &Input, battery: &Participant, line: &Line, account: &pino
         return Ok(());
     }
     let seeds: [&[u8]; 3] = [b"unpaid", &battery.wallet, &line.escrow];
-    let (payer, system) = (&input.accounts[0], &input.accounts[6]);
+    let [payer, .., system] = accounts!(input, OPEN_LINE);
     let unpaid: &mut Unpaid = New { payer, account, system, seeds: &seeds, owner: id }.state(id)?;
     put(&mut unpaid.wallet, &battery.wallet);
     put(&mut unpaid.mint, &line.mint);
