@@ -5,7 +5,7 @@ Each check is a `Finding`: what was looked at, whether it holds, and in words wh
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from settlement.errors import SignatureRefusedError, TermsError
 from settlement.evidence import evidence_of
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from settlement.program.history import Happened
     from settlement.signing import Party
 
-_HOW = {
+_HOW: Final = {
     HOW_COSIGNED: "co-signed",
     HOW_FINALIZED: "claimed and not disputed",
     HOW_RESOLVED: "ruled on",
@@ -98,7 +98,8 @@ def _energy(bundle: Bundle, event: events.Settled) -> Finding:
     contract, final = bundle.cheque.contract, bundle.cheque.final
     how = _HOW.get(event.how, f"way {event.how}")
     if final is None:
-        return Finding("energy", False, f"{event.delivered_wh} Wh, {how}; the bundle has no final receipt")
+        words = f"{event.delivered_wh} Wh paid ({how}); who exported this has no final receipt"
+        return Finding("energy", event.how != HOW_COSIGNED and event.delivered_wh <= contract.energy_wh, words)
     claimed_wh = min(final.receipt.delivered_wh, contract.energy_wh)
     if event.how in (HOW_COSIGNED, HOW_FINALIZED):
         holds = event.delivered_wh == claimed_wh and (event.how != HOW_COSIGNED or final.is_cosigned)
