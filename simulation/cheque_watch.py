@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from simulation.chain import Chain
     from simulation.deals import Deal
     from simulation.payments import Payments
-    from simulation.resolver import Resolver
     from simulation.rpc_nodes import Nodes
     from simulation.settlers import SettlerHost
     from simulation.thief import Thief
@@ -57,7 +56,7 @@ class ChequeWatch(Watcher):
         *,
         chain: Chain,
         payments: Payments,
-        resolver: Resolver,
+        on_dispute: Callable[[Disputed], None],
         thief: Thief,
         nodes: Nodes,
         hosts: Sequence[SettlerHost],
@@ -66,7 +65,7 @@ class ChequeWatch(Watcher):
         """Look at this world from now on."""
         self._chain = chain
         self._payments = payments
-        self._resolver = resolver
+        self._on_dispute = on_dispute
         self._thief = thief
         self._nodes = nodes
         self._hosts = hosts
@@ -158,7 +157,7 @@ class ChequeWatch(Watcher):
             self._tell("ledger", type(event).__name__, {"event": str(event)})
             self._payments.take(event)
             if isinstance(event, Disputed):
-                self._resolver.heard(event)
+                self._on_dispute(event)
             elif isinstance(event, Settled):
                 self._check_escrows()
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from settlement.program.events import Disputed
     from simulation.deals import Person
     from simulation.faults import Fault
     from simulation.rpc_nodes import Node
@@ -89,6 +90,8 @@ class Tally:
     timed_out: int
     claimed: int
     disputed: int
+    attested: int
+    """How often a co-signed interim receipt put energy beyond dispute."""
     paid: int
     fees: int
     faults: int
@@ -128,7 +131,7 @@ class ChequeWorld:
         self._watch.begin(
             chain=self.chain,
             payments=self.payments,
-            resolver=self.resolver,
+            on_dispute=self._disputed,
             thief=self.thief,
             nodes=self.nodes,
             hosts=self.hosts,
@@ -249,7 +252,7 @@ class ChequeWorld:
         for part in range(1, _INTERIMS + 1):
             await asyncio.sleep(deal.lasts_s / (_INTERIMS + 1))
             flowed_wh = min(deal.true_wh, deal.final_wh) * part // (_INTERIMS + 1)
-            if buyer.settler is not None and rng.random() < 0.7 and buyer.person.conduct != "lies":
+            if buyer.settler is not None and rng.random() < 0.7:
                 deal.attest(flowed_wh, at_s=wall_s(self.loop))
                 battery.learn(deal.cheque("battery"))
         await asyncio.sleep(deal.lasts_s / (_INTERIMS + 1))
@@ -269,6 +272,14 @@ class ChequeWorld:
         if deal.cosigned and rng.random() < 0.8:
             await asyncio.sleep(rng.uniform(0.01, 1.0) if rng.random() < 0.8 else rng.uniform(1.0, 7_200.0))
             battery.learn(deal.cheque("battery", cosigned=True))
+
+    def _disputed(self, dispute: Disputed) -> None:
+        """Somebody has disputed a claim; a liar may be gone before it is over."""
+        self.resolver.heard(dispute)
+        buyer = self.deals[dispute.trade_id].buyer
+        if buyer.conduct == "lies" and self._rng.random() < 0.1:
+            host = next(host for host in self.buyers if host.person is buyer)
+            self.loop.call_outside(self._rng.uniform(0.0, _HOUR_S), host.vanish)
 
     def _begin(self, fault: Fault) -> None:
         self.faults += 1
@@ -372,6 +383,7 @@ class ChequeWorld:
             timed_out=by["timed out"],
             claimed=len(payments.claimed),
             disputed=len(payments.disputed),
+            attested=payments.attested,
             paid=sum(event.payout for event in ends),
             fees=sum(event.fee for event in ends),
             faults=self.faults,

@@ -68,7 +68,7 @@ class Payments:
         self.rulings: dict[bytes, int] = {}
         """Of each dispute that somebody ruled on, the ruling in Wh: whoever rules writes it down here first."""
         self.settled: dict[bytes, Settled] = {}
-        self.collected = 0
+        self.attested = self.collected = 0
 
     def take(self, event: Record) -> None:
         """Take the next event. Raises Breach."""
@@ -115,6 +115,7 @@ class Payments:
         signed_wh = 0 if deal.interim is None else deal.interim.receipt.delivered_wh
         if event.safe_wh > max(signed_wh, self.safe_wh.get(event.trade_id, 0)):
             raise Breach("only what both signed is beyond dispute", f"{_name(deal)}: {event.safe_wh} Wh")
+        self.attested += 1
         if event.trade_id in self.disputed:
             self.safe_wh[event.trade_id] = event.safe_wh
 

@@ -70,7 +70,7 @@ def test_who_vanishes_has_paid_in_advance(directory: Path) -> None:
 
 def test_who_lies_pays_at_least_what_is_beyond_dispute(directory: Path) -> None:
     tally = scene(directory, buyer="lies")
-    assert tally.disputed >= 5
+    assert min(tally.disputed, tally.attested) >= 3
     assert tally.resolved >= 1
     assert tally.timed_out >= 1
 
