@@ -67,7 +67,7 @@ async def it_is_initialized_and_frozen(market: Market) -> None:
     await market.client.refused(Failure.BAD_STATE, _initialize(market, address(operator)), signers=[operator])
     config = await market.client.record(Config, market.at.config())
     assert (config.admin, config.treasury) == (operator.public_key, market.treasury.public_key)
-    assert (config.fee_bps, config.min_bond, config.timeout_s) == (FEE_BPS, MIN_BOND, market.soon_s)
+    assert (config.fee_bps, config.min_bond, config.timeout_s) == (FEE_BPS, MIN_BOND, market.timeout_s)
     assert config.genesis == market.client.rpc.genesis_hash
     assert await freeze(market.lander, market.program_id)
     assert (await _program_data(market)).authority is None
@@ -216,7 +216,7 @@ def _initialize(market: Market, authority: Pubkey) -> Instruction:
         fee_bps=FEE_BPS,
         min_bond=MIN_BOND,
         genesis=market.client.rpc.genesis_hash,
-        timeout_s=market.soon_s,
+        timeout_s=market.timeout_s,
     )
 
 

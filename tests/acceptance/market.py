@@ -29,8 +29,10 @@ if TYPE_CHECKING:
 
 FEE_BPS: Final = 50
 MIN_BOND: Final = 1_000
-SOON_S: Final = 3
-"""Real seconds that a run sits out, and in which it can try what is too early."""
+SOON_S: Final = 1
+"""Real seconds that a run sits out: until a delivery ends, and in a dispute window."""
+TIMEOUT_S: Final = 5
+"""Real seconds until a dispute times out: long enough to see that it cannot be ended before."""
 LONG_S: Final = 86_400
 """One that never ends while the suite runs."""
 PER_CENT: Final = 10_000
@@ -83,8 +85,13 @@ class Market:
 
     @property
     def soon_s(self) -> int:
-        """Seconds of the cluster's clock that pass while we wait: a dispute window, a time-out."""
+        """SOON_S on the cluster's clock."""
         return SOON_S * self.scale
+
+    @property
+    def timeout_s(self) -> int:
+        """TIMEOUT_S on the cluster's clock."""
+        return TIMEOUT_S * self.scale
 
     def seed(self, name: str) -> bytes:
         return sha256(self.run + name.encode()).digest()

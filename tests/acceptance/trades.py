@@ -10,7 +10,7 @@ from settlement.program.constants import HOW_COSIGNED, HOW_FINALIZED, HOW_RESOLV
 from settlement.program.events import Attested, Claimed, Disputed, Settled
 from settlement.program.failures import Failure
 from settlement.transaction import consent
-from tests.acceptance.market import MIN_BOND, Balances, address
+from tests.acceptance.market import LONG_S, MIN_BOND, Balances, address
 
 if TYPE_CHECKING:
     from settlement import Contract, Receipt
@@ -73,11 +73,13 @@ async def what_was_not_signed_is_not_paid(market: Market) -> None:
 
 
 async def the_battery_claims_alone(market: Market) -> None:
-    """Not before the end, not paid before the window is over; then by anybody, and the rent goes back."""
+    """Not before the end; after the window anybody has it paid, and the rent goes back."""
+    lasting, battery = await market.agree(3, ends_in_s=LONG_S), [market.battery.wallet]
+    too_early = _claim(market, lasting, market.receipt(lasting, 2_400))
+    await market.client.refused(Failure.TOO_EARLY, *too_early, signers=battery)
+    del market.trades[lasting.trade_id]
     contract = await market.agree(4, ends_in_s=market.soon_s, window_s=market.soon_s)
-    receipt, battery = market.receipt(contract, 2_400), [market.battery.wallet]
-    proof, claimed = _claim(market, contract, receipt)
-    await market.client.refused(Failure.TOO_EARLY, proof, claimed, signers=battery)
+    proof, claimed = _claim(market, contract, market.receipt(contract, 2_400))
     await market.client.until_s(contract.ends_at_s)
     before, lamports = await Balances.read(market), await market.client.balance(market.battery.address)
     landed = await market.client.do(proof, claimed, signers=battery)
@@ -89,11 +91,9 @@ async def the_battery_claims_alone(market: Market) -> None:
     assert trade.rent_payer == market.battery.wallet.public_key
     assert (await market.read_line(market.battery)).locked == contract.reserve
     assert await Balances.read(market) == before
-    final = market.finalize(contract, market.battery.wallet)
-    await market.client.refused(Failure.TOO_EARLY, final, signers=[market.stranger])
     await market.client.refused(Failure.NUMBER_USED, proof, claimed, signers=battery)
     await market.client.until_s(trade.disputable_until)
-    ended = await market.client.do(final, signers=[market.stranger])
+    ended = await market.client.do(market.finalize(contract, market.battery.wallet), signers=[market.stranger])
     market.end(contract, ended, "claimed and finalized")
     _check_split(contract, ended, 2_400, HOW_FINALIZED)
     payout, fee, _ = contract.split(2_400)
@@ -103,10 +103,12 @@ async def the_battery_claims_alone(market: Market) -> None:
 
 
 async def a_late_cosignature_ends_a_claim(market: Market) -> None:
-    """From Claimed, and from Disputed with both bonds going back; never less than what was paid."""
+    """From Claimed while nobody can finalize it yet, and from Disputed with both bonds going back."""
     for contract_no, disputed in ((5, False), (6, True)):
         contract = await _claimed(market, contract_no, 2_000)
         before = await Balances.read(market)
+        early = market.finalize(contract, market.battery.wallet)
+        await market.client.refused(Failure.TOO_EARLY, early, signers=[market.stranger])
         if disputed:
             await market.client.do(market.dispute(contract, 1_000), signers=[market.buyer.wallet])
         receipt = market.receipt(contract, 1_800)
@@ -192,7 +194,7 @@ async def _disputed(market: Market, contract: Contract, buyer_wh: int) -> int:
     event = (await market.client.do(market.dispute(contract, buyer_wh), signers=[market.buyer.wallet])).event(Disputed)
     assert (event.claimed_wh, event.buyer_wh, event.safe_wh) == (trade.claimed_wh, buyer_wh, buyer_wh)
     assert (event.bond, event.held, event.paid) == (bond, bond, safe - bond)
-    assert event.times_out_at >= now_s + market.soon_s
+    assert event.times_out_at >= now_s + market.timeout_s
     return bond
 
 
