@@ -159,7 +159,7 @@ def test_a_dispute_ends_between_what_is_safe_and_what_is_claimed() -> None:
     deal = deal_of("lies", cosigned=False)
     begun = (claimed(deal, 400), disputed(deal, 400, 100))
     taken(deal, *begun, settled(deal, 250, HOW_TIMED_OUT))
-    taken(deal, *begun, settled(deal, 300, HOW_RESOLVED), rulings={deal.trade_id: 300})
+    taken(deal, *begun, settled(deal, 300, HOW_RESOLVED, bond_to_battery=10), rulings={deal.trade_id: 300})
     assert breach_of(deal, *begun, settled(deal, 260, HOW_TIMED_OUT)) == "a payout is the formula's"
     invariant = "a ruling lies between what is safe and what is claimed"
     for ruling_wh in (99, 401):
@@ -173,18 +173,25 @@ def test_only_what_both_signed_becomes_safe() -> None:
     deal.attest(200, at_s=deal.contract.starts_at_s + 1)
     begun = (claimed(deal, 400), disputed(deal, 400, 100))
     attested = Attested(deal.trade_id, b"\x05" * 32, 3, 200, 0, 1, 1)
-    taken(deal, *begun, attested, settled(deal, 300, HOW_TIMED_OUT))
+    taken(deal, *begun, attested, settled(deal, 300, HOW_TIMED_OUT, bond_to_battery=10))
     assert breach_of(deal, *begun, replace(attested, safe_wh=201)) == "only what both signed is beyond dispute"
 
 
-def test_bonds_count_towards_what_a_battery_gets() -> None:
+@pytest.mark.parametrize(("ruling_wh", "to_battery", "to_buyer"), [(200, 0, 10), (250, 0, 0), (300, 10, 0)])
+def test_who_was_further_from_the_truth_pays(ruling_wh: int, to_battery: int, to_buyer: int) -> None:
     deal = deal_of("lies", cosigned=False)
-    begun = (claimed(deal, 400), disputed(deal, 400, 100))
-    payout = deal.contract.split(250).payout
-    won = taken(deal, *begun, settled(deal, 250, HOW_TIMED_OUT, bond_to_battery=7))
-    assert won.received(deal.contract.battery_wallet) == payout + 7
-    lost = taken(deal, *begun, settled(deal, 250, HOW_TIMED_OUT, bond_to_buyer=7))
-    assert lost.received(deal.contract.battery_wallet) == payout - 7
+    begun, rulings = (claimed(deal, 400), disputed(deal, 400, 100)), {deal.trade_id: ruling_wh}
+    event = settled(deal, ruling_wh, HOW_RESOLVED, bond_to_battery=to_battery, bond_to_buyer=to_buyer)
+    payments = taken(deal, *begun, event, rulings=rulings)
+    assert payments.received(deal.contract.battery_wallet) == event.payout + to_battery - to_buyer
+    for changed in (replace(event, bond_to_battery=7), replace(event, bond_to_buyer=7)):
+        assert breach_of(deal, *begun, changed, rulings=rulings) == "who was further from the truth pays"
+
+
+def test_a_trade_that_was_never_disputed_has_no_bonds() -> None:
+    deal = deal_of(cosigned=False)
+    event = settled(deal, 400, HOW_FINALIZED, bond_to_battery=1)
+    assert breach_of(deal, claimed(deal, 400), event) == "who was further from the truth pays"
 
 
 def test_when_all_is_over_what_was_delivered_is_paid() -> None:
@@ -205,6 +212,15 @@ def test_when_all_is_over_an_honest_buyer_has_disputed_no_honest_claim() -> None
 def test_an_over_claim_that_nobody_disputed_is_paid_and_may_be() -> None:
     deal = deal_of("vanishes", true_wh=400, final_wh=900, cosigned=False)
     check_over([deal], taken(deal, claimed(deal, 900), settled(deal, 900, HOW_FINALIZED)))
+
+
+def test_an_honest_buyer_must_dispute_what_it_did_not_get() -> None:
+    deal = deal_of(true_wh=400, final_wh=900, cosigned=False)
+    payments = taken(deal, claimed(deal, 900), settled(deal, 900, HOW_FINALIZED))
+    check_over([deal], payments)
+    deal.seen_wh = 400
+    with pytest.raises(Breach, match="an honest buyer disputes what it did not get"):
+        check_over([deal], payments)
 
 
 @pytest.mark.parametrize("name", ["vault", "available", "allotted", "bonds", "fees_due", "unpaid", "on_lines"])
