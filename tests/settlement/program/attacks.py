@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from solders.instruction import AccountMeta, Instruction
 from solders.pubkey import Pubkey
 from solders.system_program import TransferParams, transfer
 
+from tests.settlement.program.model_consent import ENTRY, ed25519_data
 from tests.settlement.program.model_world import ED25519, INSTRUCTIONS, SYSTEM, TOKEN
 from tests.settlement.program.scene import AT, PROGRAM, keypair
+from tests.settlement.program.steps import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.settlement.program.model_world import World
 
+Proofs: TypeAlias = list[tuple[bytes, bytes, bytes]]
+"""Key, signature and message of each entry of an Ed25519 instruction."""
 _FIXED: Final = (INSTRUCTIONS, SYSTEM, TOKEN, bytes(PROGRAM), bytes(AT.event_authority()), ED25519)
 
 
@@ -128,6 +132,65 @@ def _proof_moved(instructions: list[Instruction], one: int, other: int, world: W
     return _with_data(instructions, 0, bytes(instructions[0].data) + bytes(1 + one % 50))
 
 
+def _proofs(data: bytes) -> Proofs:
+    """Return key, signature and message of each entry of an Ed25519 instruction as we write it."""
+    found = []
+    for index in range(data[0]):
+        signature, _, key, _, message, size, _ = ENTRY.unpack_from(data, 2 + ENTRY.size * index)
+        found.append((data[key : key + 32], data[signature : signature + 64], data[message : message + size]))
+    return found
+
+
+def _other_proofs(instructions: list[Instruction], change: Callable[[Proofs], Proofs]) -> list[Instruction]:
+    if len(instructions) < 2:
+        return instructions
+    return _with_data(instructions, 0, ed25519_data(change(_proofs(bytes(instructions[0].data)))))
+
+
+def _proof_order(instructions: list[Instruction], one: int, other: int, world: World) -> list[Instruction]:
+    """The proofs stand in the other order."""
+    return _other_proofs(instructions, lambda proofs: proofs[::-1])
+
+
+def _proof_doubled(instructions: list[Instruction], one: int, other: int, world: World) -> list[Instruction]:
+    """One proof stands there twice: a count that fits, and one party missing."""
+    return _other_proofs(instructions, lambda proofs: [proofs[one % len(proofs)]] * (1 + other % 2) + proofs[1:])
+
+
+def _proof_fewer(instructions: list[Instruction], one: int, other: int, world: World) -> list[Instruction]:
+    """One proof of two, and it holds."""
+    return _other_proofs(instructions, lambda proofs: [proofs[one % len(proofs)]])
+
+
+def _proof_of_else(instructions: list[Instruction], one: int, other: int, world: World) -> list[Instruction]:
+    """The right key has signed, in earnest, something of another kind, version or domain."""
+
+    def change(proofs: Proofs) -> Proofs:
+        changed = []
+        for key, signature, message in proofs:
+            said = bytearray(message)
+            said[(13, 14, 0, 46)[one % 4]] ^= 1 + other % 3
+            signer = KEYS.get(key)
+            held = (key, bytes(signer.sign_message(bytes(said))), bytes(said)) if signer else (key, signature, message)
+            changed.append(held)
+        return changed
+
+    return _other_proofs(instructions, change)
+
+
+def _proof_by_index(instructions: list[Instruction], one: int, other: int, world: World) -> list[Instruction]:
+    """The entries refer to their own instruction by its index, which the precompile takes."""
+    if len(instructions) < 2:
+        return instructions
+    data = bytearray(instructions[0].data)
+    fields = (1, 3, 6) if other % 2 else ((1, 3, 6)[one % 3],)
+    for index in range(data[0]):
+        for place in fields:
+            at = 2 + ENTRY.size * index + 2 * place
+            data[at : at + 2] = bytes(2)
+    return _with_data(instructions, 0, bytes(data))
+
+
 def _no_proof(instructions: list[Instruction], one: int, other: int, world: World) -> list[Instruction]:
     """There is no Ed25519 instruction."""
     return instructions[-1:]
@@ -167,6 +230,11 @@ ATTACKS: Final[dict[str, Callable[[list[Instruction], int, int, World], list[Ins
     "length": _length,
     "proof bit": _proof_bit,
     "proof moved": _proof_moved,
+    "proof order": _proof_order,
+    "proof doubled": _proof_doubled,
+    "proof fewer": _proof_fewer,
+    "proof of else": _proof_of_else,
+    "proof by index": _proof_by_index,
     "no proof": _no_proof,
     "empty proof": _empty_proof,
     "proof elsewhere": _proof_elsewhere,

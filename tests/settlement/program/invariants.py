@@ -104,7 +104,7 @@ class History:
         _books_balance(new)
         _only_what_may(old, new, names)
         _counters_move_with_ends(old, new, settled)
-        self._numbers_pay_once(new, settled)
+        self._numbers_pay_once(old, new, settled)
         for event in settled:
             _is_split(event, {agreed.contract.trade_id: agreed for agreed in book})
 
@@ -113,14 +113,16 @@ class History:
         self._sums = _tokens(new)
         assert before == self._sums, "tokens came or went"
 
-    def _numbers_pay_once(self, world: World, settled: list[Settled]) -> None:
+    def _numbers_pay_once(self, old: World, new: World, settled: list[Settled]) -> None:
         for event in settled:
-            line = _record(world, event.line, Line)
+            line = _record(old, event.line, Line)  # which the same transaction may have closed
             use = Used(event.line, line.generation, event.contract_no)
             assert use not in self.paid, f"{use} is paid twice"
             self.paid.add(use)
-            assert _is_spent(line, event.contract_no)
-        for address, account in world.accounts.items():
+            after = new.at(event.line).data
+            if isinstance(after, Line) and after.generation == line.generation:
+                assert _is_spent(after, event.contract_no)
+        for address, account in new.accounts.items():
             if isinstance(account.data, Line):
                 spent = _spent_numbers(account.data)
                 earlier = self.spent.get((address, account.data.generation), 0)
@@ -178,6 +180,9 @@ def _only_what_may(old: World, new: World, names: Sequence[str]) -> None:
     for key, account in new.accounts.items():
         was, now = old.at(key).data, account.data
         if was is now or not isinstance(was, Record) or type(was) is not type(now):
+            continue
+        if isinstance(was, Line) and isinstance(now, Line) and was.generation != now.generation:
+            assert names.index("close") < names.index("open_line")  # another Line, in the place of the one before
             continue
         slots: tuple[str, ...] = tuple(was.__slots__)
         changed = {name for name in slots if getattr(was, name) != getattr(now, name)}

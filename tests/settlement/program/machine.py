@@ -9,6 +9,7 @@ from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
 from settlement.program.codec import Record
+from settlement.program.events import Settled
 from settlement.program.failures import Failure
 from settlement.program.schema import CALLS
 from tests.settlement.program.attacks import apply
@@ -55,6 +56,8 @@ class Machine:
         self.history = History()
         self.outcomes: Counter[tuple[str, str]] = Counter()
         self.steps = 0
+        self.ended: Settled | None = None
+        """The last end of a trade."""
 
     def take(self, step: Step) -> None:
         """Take one step. Raises AssertionError where model, chain and invariants disagree."""
@@ -65,9 +68,14 @@ class Machine:
         if step.name == "agree":
             agree(self.state, step.values)
             return
-        draft = BUILDERS[step.name](self.state, step.values)
-        if draft is not None:
-            self._send(step, apply(step.values.get("attack"), instructions_of(draft), self.state.world))
+        transaction = []
+        for each in step.values["steps"] if step.name == "together" else [step]:
+            draft = BUILDERS[each.name](self.state, each.values)
+            if draft is not None:
+                attack = each.values.get("attack")
+                transaction += apply(attack, instructions_of(draft), self.state.world)
+        if transaction:
+            self._send(step, transaction)
 
     def _send(self, step: Step, instructions: list[Instruction]) -> None:
         signers = signers_of(instructions)
@@ -78,11 +86,13 @@ class Machine:
         names = [name_of(each) for each in instructions if each.program_id == PROGRAM]
         self.history.check(self.state.world, expected.world, names, expected.events, self.state.book.values())
         self.state.world = expected.world
+        self.ended = next((event for event in expected.events if isinstance(event, Settled)), self.ended)
 
     def _expect(self, instructions: list[Instruction]) -> Expected:
         world, events = self.state.world, list[Record]()
+        datas = [bytes(each.data) for each in instructions]
         for index, each in enumerate(instructions):
-            if bytes(each.program_id) == ED25519 and not precompile_takes(bytes(each.data)):
+            if bytes(each.program_id) == ED25519 and not precompile_takes(datas, index):
                 return Expected(self.state.world, failure=(index, frozenset((None,))))
             if each.program_id != PROGRAM:
                 continue

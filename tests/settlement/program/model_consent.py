@@ -13,6 +13,8 @@ from settlement.strict import refusal
 from tests.settlement.program.model_world import ED25519, INSTRUCTIONS, Clock, Frame
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from settlement.program.accounts import Participant
 
 ENTRY: Final = struct.Struct("<HHHHHHH")
@@ -101,18 +103,24 @@ def new_key(frame: Frame, genesis: bytes, wallet: bytes, key: bytes) -> list[Pro
     return [Proof((key,), signed_bytes(SignatureKind.REGISTRATION, registration.digest))]
 
 
-def precompile_takes(data: bytes) -> bool:
-    """Whether the Ed25519 precompile itself is content with an instruction that refers to nothing but itself."""
+def precompile_takes(transaction: Sequence[bytes], own: int) -> bool:
+    """Whether the Ed25519 precompile itself is content: it looks for keys, signatures and messages where it is told to.
+
+    `transaction` is the data of all instructions, `own` the index of this one.
+    """
+    data = transaction[own]
     if len(data) < 2 or (data[0] == 0 and len(data) > 2) or len(data) < 2 + ENTRY.size * data[0]:
         return False
-    return all(_holds(data, ENTRY.unpack_from(data, 2 + ENTRY.size * index)) for index in range(data[0]))
+    entries = (ENTRY.unpack_from(data, 2 + ENTRY.size * index) for index in range(data[0]))
+    return all(_holds(transaction, entry, own) for entry in entries)
 
 
-def _holds(data: bytes, entry: tuple[int, ...]) -> bool:
+def _holds(transaction: Sequence[bytes], entry: tuple[int, ...], own: int) -> bool:
     signature, signature_at, key, key_at, message, size, message_at = entry
-    if (signature_at, key_at, message_at) != (HERE, HERE, HERE):
-        return False
-    if max(signature + 64, key + 32, message + size) > len(data):
-        return False
-    parts = (data[key : key + 32], data[signature : signature + 64], data[message : message + size])
-    return refusal(*parts) is None
+    found = []
+    for start, length, place in ((key, 32, key_at), (signature, 64, signature_at), (message, size, message_at)):
+        index = own if place == HERE else place
+        if index >= len(transaction) or start + length > len(transaction[index]):
+            return False
+        found.append(transaction[index][start : start + length])
+    return refusal(*found) is None

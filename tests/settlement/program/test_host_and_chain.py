@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from solders.compute_budget import set_compute_unit_limit, set_compute_unit_price
 from solders.hash import Hash
 from solders.message import MessageV0
 from solders.pubkey import Pubkey
@@ -184,12 +185,19 @@ def test_the_window_of_numbers_moves_alike(base_no: int, free: set[int], dense: 
     assert Line.decode(there.data) == (expected or line)
 
 
-def test_a_relayed_settle_and_a_relayed_claim_fit_into_a_packet() -> None:
+@pytest.mark.parametrize("name", ["settle", "claim"])
+def test_a_relayed_transaction_fits_into_a_packet_with_its_budget(name: str) -> None:
+    """Two signatures by precompile, a payer who is no party, limit and price of compute units, no lookup table."""
     receipt = cheques.final_receipt(CONTRACT, 1_000)
-    claim = cheques.claim(CONTRACT, receipt, PAYER.pubkey())
-    for transaction, signers in ((cheques.settle(CONTRACT, receipt), [PAYER]), (claim, [PAYER])):
-        message = MessageV0.try_compile(PAYER.pubkey(), transaction, [], Hash.default())
-        assert len(bytes(VersionedTransaction(message, signers))) <= 1_232
+    of_trade = cheques.settle(CONTRACT, receipt)
+    if name == "claim":
+        of_trade = cheques.claim(CONTRACT, receipt, PAYER.pubkey())
+    transaction = [set_compute_unit_limit(30_000), set_compute_unit_price(10_000), *of_trade]
+    message = MessageV0.try_compile(PAYER.pubkey(), transaction, [], Hash.default())
+    assert len(bytes(VersionedTransaction(message, [PAYER]))) <= 1_232
+    chain = chain_of(CONTRACT)
+    chain.set_clock(Clock(CONTRACT.ends_at_s, BEGIN.slot))
+    assert chain.send(transaction).failure is None
 
 
 def test_a_claim_of_the_vectors_is_paid_after_its_window() -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from settlement.program.accounts import Escrow
 from settlement.program.constants import STATE_CLAIMED, STATE_DISPUTED
 from tests.settlement.program.attacks import ATTACKS
+from tests.settlement.program.drafts import BUILDERS
 from tests.settlement.program.machine import Machine
 from tests.settlement.program.model_money import is_spent
 from tests.settlement.program.model_world import RELEASE_DELAY_S
@@ -53,6 +54,27 @@ class Chooser:
     def step(self, state: State) -> Step:
         """Return the next step."""
         name = self._random.choices(list(_WEIGHTS), list(_WEIGHTS.values()))[0]
+        if name == "together":
+            return self._together(state)
+        return self._step(name, state)
+
+    def _together(self, state: State) -> Step:
+        """Return two instructions for one transaction, mostly about one Line and one contract."""
+        names = self._one(*_PAIRS)
+        if self._maybe(0.3):
+            names = (self._one(*BUILDERS), self._one(*BUILDERS))
+        first, second = (self._step(name, state) for name in names)
+        if "attack" not in first.values:
+            shared = ("trade",) if "trade" in second.values else ("buyer", "battery", "mint")
+            is_alike = "trade" in second.values or "mint" in first.values
+            same = {
+                key: first.values[key] for key in shared if is_alike and {key} <= {*first.values} & {*second.values}
+            }
+            second = Step(second.name, {**second.values, **same})
+        return Step("together", {"steps": [first, second]})
+
+    def _step(self, name: str, state: State) -> Step:
+        """Return a step of this name, or a claim where there is nothing yet for it to be about."""
         if name in _ON_OPEN and self._maybe(0.8) and not self._there(state, _ON_OPEN[name]):
             name = "claim"
         values: dict[str, Any] = getattr(self, f"_{name}", self._on_trade)(state)
@@ -284,6 +306,7 @@ class Chooser:
 
 _WEIGHTS: Final = {
     "tick": 9,
+    "together": 6,
     "agree": 16,
     "disturb": 3,
     "prefund": 2,
@@ -317,6 +340,23 @@ _WEIGHTS: Final = {
 }
 
 
+_PAIRS: Final = (
+    ("close", "open_line"),
+    ("open_line", "close"),
+    ("claim", "settle"),
+    ("claim", "finalize"),
+    ("claim", "dispute"),
+    ("dispute", "settle"),
+    ("dispute", "resolve"),
+    ("settle", "close"),
+    ("allot", "settle"),
+    ("deposit", "withdraw"),
+    ("request_release", "release"),
+    ("void", "settle"),
+    ("rotate_key", "rotate_key"),
+    ("open_escrow", "deposit"),
+)
+"""What somebody could hope to gain by doing it at once: revival, replay, money that is there for a moment."""
 _ANY: Final = (STATE_CLAIMED, STATE_DISPUTED)
 _ON_OPEN: Final = {
     "attest": _ANY,
