@@ -14,8 +14,11 @@ from settlement.ledger.deploy import DeployError, buffer_key, deploy, freeze, re
 from settlement.ledger.landing import LandingError
 from settlement.program.loader import upgrade
 from tests.settlement.ledger.cluster import Cluster
+from tests.settlement.ledger.world import World
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from settlement.ledger.wire import Received
 
 MEMO = LiteSVM().get_account(Pubkey.from_string("MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr"))
@@ -64,6 +67,19 @@ async def test_a_program_cannot_be_called_in_the_slot_of_its_deployment() -> Non
     assert landing.err == {"InstructionError": [0, "UnsupportedProgramId"]}
     world.ledger.submit = execute  # type: ignore[method-assign]
     await lander.land([Instruction(ADDRESS, b"in time", [])])
+
+
+async def test_a_deployed_program_runs_after_a_restart(tmp_path: Path) -> None:
+    cluster = Cluster(World(tmp_path))
+    await deploy(cluster.lander(), PROGRAM, CODE, sleep=cluster.sleep)
+    cluster.world.wait(40)
+    cluster.world.restart()
+    again = Cluster(cluster.world)
+    signature = await again.lander().land([Instruction(ADDRESS, b"after all", [])])
+    record = again.world.ledger.record(signature)
+    assert record is not None
+    assert any("after all" in line for line in record.logs)
+    again.world.ledger.close()
 
 
 async def test_a_frozen_program_cannot_be_upgraded() -> None:
