@@ -66,7 +66,7 @@ def explain(error: Any, message: str = "") -> Explained:
 def custom_number(error: Any) -> int | None:
     """Return n of {"InstructionError": [index, {"Custom": n}]}, None for anything else."""
     match error:
-        case {"InstructionError": [int(), {"Custom": int(number)}]}:
-            return int(number)
+        case {"InstructionError": [int(), {"Custom": int(number)}]} if type(number) is int:
+            return number
         case _:
             return None
