@@ -286,6 +286,7 @@ def _shared() -> Bench:
     return _SHARED[0]
 
 
+@pytest.mark.slow
 @settings(max_examples=300, suppress_health_check=list(HealthCheck))
 @given(at=st.integers(0, 268), bit=st.integers(0, 7))
 def test_no_single_bit_may_differ(at: int, bit: int) -> None:
@@ -299,6 +300,7 @@ def test_no_single_bit_may_differ(at: int, bit: int) -> None:
     assert bench.line_account().base_no == 0
 
 
+@pytest.mark.slow
 @settings(max_examples=300, suppress_health_check=list(HealthCheck))
 @given(at=st.integers(8, 205), bit=st.integers(0, 7))
 def test_no_bit_of_what_was_agreed_may_differ(at: int, bit: int) -> None:

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from settlement.program.codec import Record
 
 
+pytestmark = pytest.mark.slow
+"""Each case has a ledger of its own, and there are hundreds."""
+
+
 @pytest.fixture
 def bench() -> Bench:
     return Bench.ready()
