@@ -61,10 +61,12 @@ async def deploy(
     *,
     sleep: Callable[[float], Awaitable[None]],
     tell: Callable[[str], None] = lambda _text: None,
+    remedy: str = "deploy to another address, or upgrade it",
 ) -> Deployed:
     """Bring `code` to the address of `program`; the lander's payer is its upgrade authority until it is frozen.
 
-    The same code that is there already is left alone. Raises DeployError for other code, LandingError, RpcError.
+    The same code that is there already is left alone. Raises DeployError for other code, with `remedy` as what to do,
+    LandingError and RpcError.
     """
     if not 0 < len(code) <= CODE_BYTES_MAX:
         raise DeployError(f"a program of {len(code)} bytes, 1 to {CODE_BYTES_MAX} can be deployed")
@@ -72,7 +74,7 @@ async def deploy(
     found = await read_program(lander, address)
     if found is not None:
         if not _is_same(found.code, code):
-            raise DeployError(f"{address} is another program already: deploy to another address, or upgrade it")
+            raise DeployError(f"{address} is another program already: {remedy}")
         return Deployed(program=address, slot=found.slot, authority=found.authority, fresh=False)
     buffer = buffer_key(lander.payer, program.public_key, code)
     sizes = {size: await rent_of(lander, size) for size in _sizes(code)}

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _URL: Final = "http://in-process"
 UNITS_PER_USDC: Final = 10**setup.DECIMALS
+_OTHER_CODE: Final = "this directory was made with another version of it, begin a new one with --data"
 _OPERATOR_SOL: Final = 1_000
 """What the operator pays deployment and members from."""
 
@@ -68,7 +69,7 @@ async def prepare(
     lander = Lander(client, operator, sleep=sleep)
     await _airdrop(node, lander, sleep)
     place = Place(Pubkey.from_bytes(program.public_key), Pubkey.from_bytes(mint.public_key), genesis)
-    await deploy(lander, program, wishes.code, sleep=sleep, tell=tell)
+    await deploy(lander, program, wishes.code, sleep=sleep, tell=tell, remedy=_OTHER_CODE)
     await setup.initialize(lander, place.program, genesis, treasury=operator.public_key)
     await freeze(lander, place.program)
     await setup.make_currency(lander, mint)

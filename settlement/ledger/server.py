@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
@@ -170,6 +171,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
-        raise PortTakenError(f"cannot listen on {host} port {port} ({error.strerror})") from error
+        advice = "; choose another port, 0 = any" if error.errno == errno.EADDRINUSE else ""
+        raise PortTakenError(f"cannot listen on {host} port {port} ({error.strerror}){advice}") from error
     listener.setblocking(False)
     return listener

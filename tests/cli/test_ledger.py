@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from solders.hash import Hash
 from solders.keypair import Keypair
+from solders.litesvm import LiteSVM
 from solders.message import MessageV0
 from solders.pubkey import Pubkey
 from solders.system_program import TransferParams, transfer
@@ -184,3 +185,18 @@ def test_options_that_make_no_sense(tmp_path: Path, options: list[str], text: st
     done = subprocess.run([*COMMAND, *options], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
     assert text in done.stderr
+
+
+def test_a_directory_of_another_version_of_the_program_is_told(tmp_path: Path) -> None:
+    memo = LiteSVM().get_account(Pubkey.from_string("MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr"))
+    assert memo is not None
+    other = tmp_path / "other.so"
+    other.write_bytes(memo.data)
+    options = ["--data", str(tmp_path / "data"), "--init"]
+    with running(*options) as ledger:
+        assert ledger.told["program"]
+    done = subprocess.run(
+        [*COMMAND, *options, "--elf", str(other)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert "this directory was made with another version of it, begin a new one with --data" in done.stderr
