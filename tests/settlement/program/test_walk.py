@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 SEEDS = 20
 STEPS = 1_000
+ATTACKED = (0.3, 0.1, 0.6)
+"""Of the steps, those that are attacks: few of them get deeper, many of them try more."""
 QUICK = 3
 """Of the seeds, those that every check runs."""
 
@@ -46,7 +48,7 @@ def told(error: WalkError) -> str:
 def test_the_program_does_what_the_model_says(seed: int) -> None:
     chain = new_chain()
     try:
-        machine, _ = walk(Random(seed), STEPS, chain)
+        machine, _ = walk(Random(seed), STEPS, chain, ATTACKED[seed % len(ATTACKED)])
     except WalkError as error:
         pytest.fail(told(error))
     ours = {key for key, account in machine.state.world.accounts.items() if account.owner == bytes(chain.program)}
