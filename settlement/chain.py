@@ -131,7 +131,7 @@ class View:
             place = _PLACES[trade.state]
             claim = Claim(
                 claimed_wh=trade.claimed_wh,
-                attested_wh=trade.attested_wh,
+                safe_wh=trade.safe_wh,
                 disputable_until_s=trade.disputable_until,
                 times_out_at_s=trade.times_out_at,
             )

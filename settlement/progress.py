@@ -10,7 +10,7 @@ move waits. No clock but the ledger's decides anything.
     both     claimed, co-signed         settle: it pays sooner, and returns the rent
     battery  claimed                    finalize when the window is over; the buyer does an hour later
     buyer    claimed                    dispute what is more than it saw, inside the window
-    battery  disputed                   attest the highest co-signed interim receipt, once
+    battery  disputed                   attest the highest co-signed interim receipt, where it says more than is safe
     both     disputed                   settle with a co-signature; time out after the resolver's time
     any      spent                      look for the money
     any      free or no Line            expire when no claim is possible any more; co-signed it never expires
@@ -86,7 +86,8 @@ class Claim:
     """A claimed or disputed trade as the ledger holds it."""
 
     claimed_wh: int
-    attested_wh: int
+    safe_wh: int
+    """Undisputed: the buyer's figure, or a co-signed interim receipt that says more; once it is disputed."""
     disputable_until_s: int
     times_out_at_s: int
 
@@ -172,7 +173,7 @@ def _attest(case: _Case) -> tuple[Step, int] | None:
     if interim is None or not interim.is_cosigned or claim is None:
         return None
     said_wh = min(interim.receipt.delivered_wh, claim.claimed_wh)
-    return (Step(Action.ATTEST), 0) if said_wh > claim.attested_wh else None
+    return (Step(Action.ATTEST), 0) if said_wh > claim.safe_wh else None
 
 
 def _dispute(case: _Case) -> tuple[Step, int] | None:

@@ -1,8 +1,9 @@
 """Asks a list of endpoints as if they were one: the healthiest first, the next when it fails, none of a wrong cluster.
 
-Before anything else is asked of an endpoint, and again after its circuit was open, it shows its genesis hash; one that
-shows another gets nothing, no question and no signature. Every answer about state carries the slot it holds for: a node
-that is behind what was seen before is told so (`minContextSlot`) and passed over.
+Before anything else is asked of an endpoint, again after a connection broke or something answered that is no node, and
+every two minutes, it shows its genesis hash; one that shows another gets nothing, no question and no signature. Every
+answer about state carries the slot it holds for: a node that is behind what was seen before is told so
+(`minContextSlot`) and passed over.
 
 One task may call at a time or several; nothing here is locked, each call sees the health as it is.
 """
@@ -250,7 +251,7 @@ class RpcClient:
 
     async def _ask(self, place: int, question: Question[T]) -> T:
         try:
-            if not self._healths[place].verified:
+            if self._healths[place].verified_until_s <= self._monotonic_s():
                 await self._verify(place)
             found = await self._exchange(place, question)
             slot = getattr(found, "slot", None)
@@ -273,7 +274,7 @@ class RpcClient:
         if found != self.genesis_hash:
             problem = f"its genesis hash is {to_base58(found)}, the file says {to_base58(self.genesis_hash)}"
             raise WrongClusterError(self._urls[place], "getGenesisHash", problem)
-        self._healths[place] = replace(self._healths[place], verified=True)
+        self._healths[place] = health.verified(self._healths[place], self._monotonic_s())
 
     async def _exchange(self, place: int, question: Question[T]) -> T:
         url, method = self._urls[place], question.method
@@ -303,6 +304,8 @@ class RpcClient:
             state = health.throttled(state, now_s, jitter, error.retry_after_s)
         else:
             state = health.failed(state, now_s, jitter)
+            if isinstance(error, UnreachableError | GarbledError):
+                state = health.unknown(state)
             if isinstance(error, UnavailableError) and error.retry_after_s is not None:
                 state = health.throttled(state, now_s, jitter, error.retry_after_s)
         self._healths[place] = state

@@ -19,6 +19,8 @@ THROTTLED_S: Final = 5.0
 """Where the endpoint does not say how long."""
 FOREIGN_S: Final = 300.0
 """A node of another cluster is looked at again after this: somebody may have mended the name it goes by."""
+VERIFIED_S: Final = 120.0
+"""A name may come to mean another cluster without a connection breaking that we see."""
 FAILURE_COST_S: Final = 5.0
 PLACE_COST_S: Final = 0.05
 SLOT_S: Final = 0.4
@@ -38,8 +40,8 @@ class Health:
     """The highest it has shown."""
     closed_until_s: float = 0.0
     """Until then it is not asked."""
-    verified: bool = False
-    """It has shown the right genesis hash since its circuit was last open."""
+    verified_until_s: float = 0.0
+    """It has shown the right genesis hash, and need not again before that, unless it is somebody else by then."""
 
     def score(self, place: int, highest_slot: int) -> float:
         """Return the seconds that an answer may be expected to cost; `place` counts from 0 in the owner's list."""
@@ -59,8 +61,17 @@ def failed(health: Health, now_s: float, jitter: float) -> Health:
     rounds = failures - FAILURES_MAX
     wait_s = 0.0 if rounds < 0 else min(BACK_OFF_MAX_S, BACK_OFF_S * 2.0 ** min(rounds, 10)) * (0.5 + jitter / 2)
     failing = _mixed(health.failing, 1.0)
-    verified = health.verified and rounds < 0
-    return replace(health, failures=failures, failing=failing, closed_until_s=now_s + wait_s, verified=verified)
+    return replace(health, failures=failures, failing=failing, closed_until_s=now_s + wait_s)
+
+
+def verified(health: Health, now_s: float) -> Health:
+    """Return the health after the endpoint showed the right genesis hash."""
+    return replace(health, verified_until_s=now_s + VERIFIED_S)
+
+
+def unknown(health: Health) -> Health:
+    """Return the health of an endpoint behind whose name somebody else may answer from now on."""
+    return replace(health, verified_until_s=0.0)
 
 
 def throttled(health: Health, now_s: float, jitter: float, retry_after_s: float | None) -> Health:
@@ -73,7 +84,7 @@ def throttled(health: Health, now_s: float, jitter: float, retry_after_s: float 
 def foreign(health: Health, now_s: float) -> Health:
     """Return the health of a node that turned out to be another cluster's."""
     failures = max(health.failures, FAILURES_MAX)
-    return replace(health, failures=failures, closed_until_s=now_s + FOREIGN_S, verified=False)
+    return replace(health, failures=failures, closed_until_s=now_s + FOREIGN_S, verified_until_s=0.0)
 
 
 def order(healths: list[Health], now_s: float) -> list[int]:

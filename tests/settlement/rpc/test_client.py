@@ -24,7 +24,7 @@ from settlement.rpc import (
     WrongClusterError,
 )
 from settlement.rpc.client import WATERMARK_S
-from settlement.rpc.health import BACK_OFF_S, FOREIGN_S, THROTTLED_S
+from settlement.rpc.health import BACK_OFF_S, FOREIGN_S, THROTTLED_S, VERIFIED_S
 from settlement.rpc.testing import DROP, DROP_AFTER, HANG, HTML, FakeChain, FakeNode, Fault, ScriptedRefusalError
 
 if TYPE_CHECKING:
@@ -109,17 +109,36 @@ async def test_only_foreign_nodes_is_an_error_that_names_both_hashes() -> None:
         assert w.nodes[0].methods == ["getGenesisHash"]
 
 
-async def test_the_genesis_hash_is_looked_at_again_after_three_failures() -> None:
+@pytest.mark.parametrize("fault", [DROP, HTML])
+async def test_the_genesis_hash_is_shown_again_when_somebody_else_may_answer(fault: Fault) -> None:
     async with world() as w:
         await w.client.block_height()
-        for failures in range(1, 4):
-            w.nodes[0].faults.append(DROP)
-            with pytest.raises(UnreachableError):
-                await w.client.block_height()
-            assert w.nodes[0].methods == ["getGenesisHash"] + ["getBlockHeight"] * (1 + failures)
-        w.clock.now_s += BACK_OFF_S
+        w.nodes[0].faults.append(fault)
+        with pytest.raises(RpcError):
+            await w.client.block_height()
+        foreign = FakeChain(genesis_hash=bytes(31) + b"\x09")
+        w.nodes[0]._answer = foreign.answer
+        with pytest.raises(WrongClusterError):
+            await w.client.send(TRANSACTION, SIGNATURE, preflight=True)
+        assert foreign.sent == []
+
+
+async def test_a_busy_node_is_no_other_one() -> None:
+    async with world() as w:
         await w.client.block_height()
-        assert w.nodes[0].methods[-2:] == ["getGenesisHash", "getBlockHeight"]
+        w.nodes[0].faults.append(Fault.http("502 Bad Gateway"))
+        with pytest.raises(UnavailableError):
+            await w.client.block_height()
+        await w.client.block_height()
+        assert w.nodes[0].methods.count("getGenesisHash") == 1
+
+
+async def test_the_genesis_hash_is_shown_again_every_two_minutes() -> None:
+    async with world() as w:
+        for _ in range(3):
+            await w.client.block_height()
+            w.clock.now_s += VERIFIED_S / 2
+        assert w.nodes[0].methods.count("getGenesisHash") == 2
 
 
 async def test_an_endpoint_that_lags_is_asked_last() -> None:

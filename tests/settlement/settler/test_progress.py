@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 RULES = Rules(cosign_wait_s=600, tolerance_wh=20, tolerance_percent=2)
 ENDS, VALID = CONTRACT.ends_at_s, CONTRACT.valid_until_s
-CLAIM = Claim(claimed_wh=2_500, attested_wh=0, disputable_until_s=ENDS + 90_000, times_out_at_s=ENDS + 2_000_000)
+CLAIM = Claim(claimed_wh=2_500, safe_wh=0, disputable_until_s=ENDS + 90_000, times_out_at_s=ENDS + 2_000_000)
 NONE, OWN, BOTH = Paper.NONE, Paper.OWN, Paper.BOTH
 
 
@@ -118,13 +118,11 @@ def test_the_tolerance_is_the_larger_of_the_two(seen_wh: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("interim_wh", "attested_wh", "expected"), [(1_000, 0, True), (1_000, 1_000, False), (9_999, 2_500, False)]
+    ("interim_wh", "safe_wh", "expected"), [(1_000, 0, True), (1_000, 1_000, False), (9_999, 2_500, False)]
 )
-def test_a_battery_attests_the_highest_interim_receipt_once(
-    interim_wh: int, attested_wh: int, *, expected: bool
-) -> None:
+def test_a_battery_attests_the_highest_interim_receipt_once(interim_wh: int, safe_wh: int, *, expected: bool) -> None:
     one = with_interim(paper("battery", OWN), interim_wh)
-    standing = Standing(place=Place.DISPUTED, now_s=ENDS, claim=replace(CLAIM, attested_wh=attested_wh))
+    standing = Standing(place=Place.DISPUTED, now_s=ENDS, claim=replace(CLAIM, safe_wh=safe_wh))
     assert (next_step(one, None, standing, RULES).action is Action.ATTEST) == expected
     half = replace(one, interim=replace(one.interim, buyer_signature=None)) if one.interim else one
     assert next_step(half, None, standing, RULES).action is Action.WAIT

@@ -119,22 +119,24 @@ def test_the_buyer_finalizes_when_the_battery_does_not(world: World) -> None:
     assert 600 + FINALIZE_LATE_S - 60 <= world.now_s - claimed_s <= 600 + FINALIZE_LATE_S + 60
 
 
-def test_a_buyer_disputes_an_over_claim_and_the_time_out_ends_it(world: World) -> None:
+@pytest.mark.parametrize(("interim_wh", "safe_wh"), [(1_400, 1_400), (600, 1_000)])
+def test_a_buyer_disputes_an_over_claim_and_the_time_out_ends_it(world: World, interim_wh: int, safe_wh: int) -> None:
     world.bring_bond_money()
     contract = world.contract(dispute_window_s=7_200)
     battery, buyer = world.settler("battery", poll_s=7_200), world.settler("buyer", poll_s=43_200)
     one = world.final(world.cheque("battery", contract), 2_500, cosigned=False)
     buyer.put(world.final(world.cheque("buyer", contract), 2_500, cosigned=False), seen_wh=1_000)
-    battery.put(world.interim(one, 1_400))
+    battery.put(world.interim(one, interim_wh))
     world.stage(buyer, one.trade_id, Stage.DISPUTED)
     world.wait(7_300)
-    attested = contract.split(1_400).payout - contract.split(1_000).payout
+    attested = contract.split(safe_wh).payout - contract.split(1_000).payout
     assert world.tokens(world.wallet("battery")) == attested, "paid at once; the rest of it is held as the bond"
-    for settler in (battery, buyer):
-        view = world.done(settler, one.trade_id, step_s=3_600, seconds=3_000_000)
-        assert (view.stage, view.how) == (Stage.SETTLED, "timed out")
-        assert view.delivered_wh == 1_400 + (2_500 - 1_400) // 2
-        assert tuple(contract.split(view.delivered_wh)) == (view.payout, view.fee, view.returned)
+    world.crash(buyer)
+    view = world.done(battery, one.trade_id, step_s=3_600, seconds=3_000_000)
+    assert (view.stage, view.how) == (Stage.SETTLED, "timed out")
+    assert view.delivered_wh == safe_wh + (2_500 - safe_wh) // 2
+    assert tuple(contract.split(view.delivered_wh)) == (view.payout, view.fee, view.returned)
+    assert EventKind.TRANSACTION_FAILED not in world.kinds("battery")
 
 
 @pytest.mark.parametrize("disputed", [False, True])

@@ -170,7 +170,7 @@ def test_hours_without_network_cost_nothing_but_time(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "every"), [("rate_limit", 5), ("bad_gateway", 2), ("html", 2), ("drop", 2), ("mute", 2), ("lose", 2)]
+    ("fault", "every"), [("rate_limit", 5), ("bad_gateway", 2), ("html", 3), ("drop", 3), ("mute", 3), ("lose", 2)]
 )
 def test_some_requests_fail_all_the_time_and_the_trade_is_paid_once(world: World, fault: str, every: int) -> None:
     for node in world.nodes.values():
