@@ -142,7 +142,7 @@ class Cashier:
             )
         except TermsError as error:
             raise NotSignedError(ReasonCode.MALFORMED, str(error)) from error
-        paper = Paper(contract, sign_contract(contract, self.signer))
+        paper = Paper(contract, self.signer.public_key, sign_contract(contract, self.signer))
         self.promises.add(contract)
         self._contracts[award.peer, award.bid_id] = contract
         return paper

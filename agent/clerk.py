@@ -156,7 +156,7 @@ class Clerk:
     def final_of(self, key: TradeKey) -> WireReceipt | None:
         """Return the signed final receipt that a trade's Terminate carries, None when there is none."""
         statement = self._by_key.get(key)
-        if statement is None or statement.final is None or not self._cashier.is_clock_trusted:
+        if statement is None or statement.final is None or not self._may_sign(statement):
             return None
         return statement.final.to_wire(sign_receipt(statement.final, statement.contract, self._cashier.signer))
 
@@ -164,7 +164,7 @@ class Clerk:
         """Take a buyer's BESSStatus or Terminate with a receipt; False when it says nothing about a trade of ours."""
         statement = self._by_key.get((frame.peer, frame.body.message_id))
         wire = frame.extensions.receipt
-        if statement is None or frame.signer != statement.cheque.buyer_key:
+        if statement is None or frame.signer != statement.cheque.buyer_key or not self._may_sign(statement):
             return False
         is_end = frame.body.message_type == MessageType.TERMINATE
         if wire is not None and not (is_end and frame.body.termination_code == ReasonCode.DISPUTED):
@@ -199,8 +199,16 @@ class Clerk:
                 self._listener.paid(f"key:{statement.cheque.buyer_key.hex()}")
             self._listener.cheque_told("cheque_cashed", record)
 
+    def _may_sign(self, statement: Statement) -> bool:
+        """Whether the time of day is trusted, and this is still the identity that signed the contract."""
+        return self._cashier.is_clock_trusted and not self.is_of_other_identity(statement)
+
+    def is_of_other_identity(self, statement: Statement) -> bool:
+        """Whether a trade was made under an identity that is not ours any more: nothing of it can be signed."""
+        return statement.cheque.battery_key != self._cashier.signer.public_key
+
     def _take_on(self, deal: Deal) -> Statement | None:
-        cheque = cheque_of(deal, self._cashier.signer.public_key)
+        cheque = cheque_of(deal)
         if cheque is None:
             return None
         limit_wh = self._cashier.site.unsigned_limit_of(deal.energy_wh)
@@ -211,7 +219,7 @@ class Clerk:
     def _look(self, statement: Statement, active: ActiveDelivery) -> None:
         """Offer a receipt when it is time, then see whether the delivery may go on."""
         now_ms = self._now_ms()
-        if self._cashier.is_clock_trusted and statement.is_due(active.delivered_wh, now_ms, self._every_ms):
+        if self._may_sign(statement) and statement.is_due(active.delivered_wh, now_ms, self._every_ms):
             receipt = statement.interim(active, self._wall_ms())
             wire = receipt.to_wire(sign_receipt(receipt, statement.contract, self._cashier.signer))
             if self._listener.send_status(statement.key, active.delivered_wh, wire):
@@ -279,7 +287,7 @@ class Clerk:
     def _put(self, statement: Statement) -> None:
         """Hand a cheque over, with the final receipt under the battery's signature where there is one."""
         cheque = statement.cheque
-        if statement.final is not None and cheque.final is None and self._cashier.is_clock_trusted:
+        if statement.final is not None and cheque.final is None and self._may_sign(statement):
             own = sign_receipt(statement.final, statement.contract, self._cashier.signer)
             cheque = statement.cheque = replace(
                 cheque, final=SignedReceipt(receipt=statement.final, battery_signature=own)

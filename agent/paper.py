@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
 
 class Paper(NamedTuple):
-    """A contract and the battery's signature of it, 64 bytes."""
+    """A contract, and the battery's identity key (32 bytes) with its signature of it (64 bytes)."""
 
     contract: Contract
+    key: bytes
     signature: bytes
 
     @property
@@ -55,6 +56,7 @@ def with_paper(deal: Deal, paper: Paper) -> Deal:
         deal,
         window_s=paper.window_s,
         contract=paper.contract.encoded.hex(),
+        battery_key=paper.key.hex(),
         battery_signature=paper.signature.hex(),
     )
 
@@ -63,10 +65,11 @@ def paper_of(deal: Deal) -> Paper | None:
     """Return a deal's contract, None when it has none. Raises TermsError or ValueError for a torn one."""
     if not deal.contract:
         return None
-    return Paper(Contract.decode(bytes.fromhex(deal.contract)), bytes.fromhex(deal.battery_signature))
+    contract = Contract.decode(bytes.fromhex(deal.contract))
+    return Paper(contract, bytes.fromhex(deal.battery_key), bytes.fromhex(deal.battery_signature))
 
 
-def cheque_of(deal: Deal, battery_key: bytes) -> Cheque | None:
+def cheque_of(deal: Deal) -> Cheque | None:
     """Return what a confirmed deal is worth on the ledger, None without a contract or the buyer's signature of it."""
     paper = paper_of(deal)
     if paper is None or not deal.buyer_signature or deal.signer is None:
@@ -74,7 +77,7 @@ def cheque_of(deal: Deal, battery_key: bytes) -> Cheque | None:
     return Cheque(
         role="battery",
         contract=paper.contract,
-        battery_key=battery_key,
+        battery_key=paper.key,
         buyer_key=bytes.fromhex(deal.signer),
         battery_signature=paper.signature,
         buyer_signature=bytes.fromhex(deal.buyer_signature),

@@ -77,7 +77,7 @@ OFFERED: Final = frozenset({Kind.AWARD, Kind.VOID})
 """The part of the audit trail that costs a buyer nothing and moves no money: a confirmed trade repeats its award."""
 
 
-_PAPERS: Final = frozenset({"contract", "battery_signature", "buyer_signature"})
+_PAPERS: Final = frozenset({"contract", "battery_key", "battery_signature", "buyer_signature"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +86,8 @@ class Deal:
 
     `power_w` is the magnitude granted. `buyer` is the name reputation goes by, `signer` the verified key in hex or
     None. `awarded_at_ms` is 0 until the Accept was handed to the kernel, `window_s` 0 until a window was agreed.
-    `contract` and the signatures of it are hex, "" where there is none: such a trade is not paid on a ledger.
+    `contract`, the battery's key and both signatures are hex, "" where there is none: such a trade is not paid on a
+    ledger.
     """
 
     peer: str
@@ -105,6 +106,7 @@ class Deal:
     asked_at_ms: int = 0
     awarded_at_ms: int = 0
     contract: str = ""
+    battery_key: str = ""
     battery_signature: str = ""
     buyer_signature: str = ""
 

@@ -154,7 +154,13 @@ class Settling:
             "ledger clock": clock if abs(gap_s) > CLOCK_GAP_S else "",
             "receipt disputed": self._disputes(),
             "cheque expired": self._expired(),
+            "other identity": self._strangers(),
         }
+
+    def _strangers(self) -> str:
+        """Return whether cheques were made under an identity that is gone."""
+        found = sum(self.clerk.is_of_other_identity(each) for each in self.clerk.statements)
+        return f"{found} open cheques name another identity key: put it back until they are paid" if found else ""
 
     def _disputes(self) -> str:
         """Return which trades their buyers see otherwise, until those are paid or signed for."""

@@ -169,6 +169,7 @@ class World:
     pricing_disk: Disk = field(default_factory=Disk)
     clock_trusted: bool = True
     open_settler: Any = None
+    identity: int = 99
     wall_offset_ms: int = 0
 
     def __post_init__(self) -> None:
@@ -186,7 +187,7 @@ class World:
         around = Surroundings(
             open_battery=lambda _battery, _site: DeviceLink(self.device, self.rng),
             journal_executor=lambda: VirtualExecutor(self.disk, self.rng),
-            signer=lambda _battery: key(99),
+            signer=lambda _battery: key(self.identity),
             wall_ms=self.wall_ms,
             random_bytes=self.rng.randbytes,
             clock_trusted=lambda: self.clock_trusted,

@@ -34,7 +34,7 @@ def deal(number: int) -> Deal:
         lot_id=1,
         signer=BUYER.public_key.hex(),
     )
-    signed = with_paper(plain, Paper(contract, sign_contract(contract, BATTERY)))
+    signed = with_paper(plain, Paper(contract, BATTERY.public_key, sign_contract(contract, BATTERY)))
     return replace(signed, buyer_signature=sign_contract(contract, BUYER).hex())
 
 
@@ -104,7 +104,7 @@ def test_a_cheque_is_there_from_the_confirm_until_it_is_paid() -> None:
     path.append(entry("confirmed", 0, 0))
     [(trade_id, cheque)] = cheques(*path).items()
     assert trade_id == DEALS[0].trade_id
-    made = cheque_of(cheque.deal, BATTERY.public_key)
+    made = cheque_of(cheque.deal)
     assert made is not None
     made.check()
     path.append(entry("interim", 0, 700))
@@ -176,6 +176,6 @@ def test_whatever_comes_a_cheque_stays_what_both_signed(drawn: list[tuple[str, i
     found = books_of(history(*(entry(*each) for each in drawn)))
     for trade_id, cheque in (found["home"].cheques if drawn else {}).items():
         assert cheque.deal.trade_id == trade_id
-        made = cheque_of(cheque.deal, BATTERY.public_key)
+        made = cheque_of(cheque.deal)
         assert made is not None
         made.check()

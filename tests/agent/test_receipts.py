@@ -369,6 +369,26 @@ def test_a_cheque_that_comes_to_nothing_is_told(tmp_path: Path, stage: Stage, al
     gw.run(scenario())
 
 
+def test_cheques_of_an_identity_that_is_gone_are_kept_and_told(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with settled_world(tmp_path) as (world, ledger):
+            buyer = await buyer_in(world)
+            contract, _ = await delivered(world, buyer)
+            world.identity = 97
+            await world.restart()
+            await world.until_selling()
+            await asyncio.sleep(11)
+            alarms = {alarm["name"]: alarm["reason"] for alarm in world.seller.watch.alarms()}
+            assert "1 open cheques name another identity key" in alarms["other identity"]
+            assert ledger.settler.cheques[contract.trade_id].final is None
+            world.identity = 99
+            await world.restart()
+            await world.until(lambda: ledger.settler.cheques[contract.trade_id].final is not None)
+            assert final_in(ledger, contract).battery_signature is not None
+
+    gw.run(scenario())
+
+
 def test_a_paid_trade_leaves_the_books_and_earns_its_buyer_a_name(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with settled_world(tmp_path) as (world, ledger):

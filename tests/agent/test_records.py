@@ -29,6 +29,7 @@ DEAL = Deal(
     asked_at_ms=5_000,
     awarded_at_ms=5_400,
     contract="c0",
+    battery_key="ba",
     battery_signature="b1",
     buyer_signature="b2",
 )
@@ -97,8 +98,9 @@ def test_a_deal_survives_its_body() -> None:
 
 
 def test_a_deal_without_a_contract_takes_no_room_for_one() -> None:
-    plain = replace(DEAL, contract="", battery_signature="", buyer_signature="")
-    assert set(DEAL.to_body()) - set(plain.to_body()) == {"contract", "battery_signature", "buyer_signature"}
+    papers = ("contract", "battery_key", "battery_signature", "buyer_signature")
+    plain = replace(DEAL, contract="", battery_key="", battery_signature="", buyer_signature="")
+    assert set(DEAL.to_body()) - set(plain.to_body()) == set(papers)
     assert Deal.from_body(plain.to_body()) == plain
     assert (plain.trade_id, DEAL.trade_id) == ("", sha256(b"\xc0").hexdigest())
 

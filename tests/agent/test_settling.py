@@ -332,7 +332,7 @@ def test_a_key_of_small_order_is_nobody_at_the_door(tmp_path: Path) -> None:
 def test_a_key_of_small_order_signs_no_contract() -> None:
     key: Any = _SmallOrder()
     contract = contract_with(buyer_device_id=device_id(key.public_key))
-    paper = Paper(contract, sign_contract(contract, good.BATTERY))
+    paper = Paper(contract, good.BATTERY.public_key, sign_contract(contract, good.BATTERY))
     forged = contract.to_wire(key.sign(signed_bytes(SignatureKind.CONTRACT, contract.trade_id)))
     confirm = Received(
         Body.bid_confirm(contract.message_id, 1, price_e4=contract.price_e4, energy_wh=contract.energy_wh),

@@ -33,7 +33,7 @@ def test_a_trade_carries_everything_its_deal_said() -> None:
     assert trade.key == DEAL.key
     shared = set(Deal.__slots__) & set(Trade.__slots__)
     assert {name: getattr(trade, name) for name in shared} == {name: getattr(DEAL, name) for name in shared}
-    papers = {"contract", "battery_signature", "buyer_signature"}  # of which a trade has the name alone
+    papers = {"contract", "battery_key", "battery_signature", "buyer_signature"}  # of which a trade has the name alone
     assert shared >= set(Deal.__slots__) - {"window_s"} - papers
 
 
