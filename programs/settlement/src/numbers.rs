@@ -47,24 +47,25 @@ impl Numbers {
         let place = number.wrapping_sub(self.base);
         self.used[(place / 64) as usize & 3] |= 1 << (place % 64);
         while self.used[0] & 1 == 1 {
-            self.slide();
+            self.slide()?;
         }
         Ok(())
     }
 
     #[inline(always)]
-    fn slide(&mut self) {
+    fn slide(&mut self) -> Done {
         let spent = self.used[0].trailing_ones();
-        self.base = self.base.wrapping_add(spent as u64);
+        self.base = self.base.checked_add(spent as u64).ok_or(Failure::Overflow)?;
         if spent == 64 {
             self.used = [self.used[1], self.used[2], self.used[3], 0];
-            return;
+            return Ok(());
         }
         let up = 64 - spent;
         self.used[0] = (self.used[0] >> spent) | (self.used[1] << up);
         self.used[1] = (self.used[1] >> spent) | (self.used[2] << up);
         self.used[2] = (self.used[2] >> spent) | (self.used[3] << up);
         self.used[3] >>= spent;
+        Ok(())
     }
 }
 
@@ -72,6 +73,14 @@ impl Numbers {
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
+
+    #[test]
+    fn the_last_number_of_all_does_not_begin_anew() {
+        let mut numbers = Numbers { base: u64::MAX - 1, used: [0; 4] };
+        assert_eq!(numbers.spend(u64::MAX), Ok(()));
+        assert_eq!(numbers.spend(u64::MAX - 1), Err(Failure::Overflow));
+        assert_eq!(numbers.base, u64::MAX - 1);
+    }
 
     #[test]
     fn equals_a_set() {
