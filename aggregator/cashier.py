@@ -140,6 +140,8 @@ class Cashier:
             self._after("probe", PROBE_S, self._probe)
         elif not was_well:
             self._emit("cheques_recovered", {})
+            for entry in self._settling.book.unwritten():
+                self.keep(entry, lambda _: None)
             self._recovered()
 
     def _probe(self) -> None:

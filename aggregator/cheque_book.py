@@ -77,6 +77,10 @@ class ChequeBook:
         """Whether what is known of a trade is on disk."""
         return key not in self._unwritten
 
+    def unwritten(self) -> list[Entry]:
+        """Return what is decided and not on disk."""
+        return [entry for entry in self if entry.key in self._unwritten]
+
     def drop(self, key: Key) -> None:
         """Forget a trade that came to nothing before anything of it left."""
         entries = self._by_battery.get(key.battery, {})

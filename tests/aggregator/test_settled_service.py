@@ -148,7 +148,8 @@ async def started(config: AggregatorConfig, settler: StandInSettler) -> AsyncIte
 @asynccontextmanager
 async def selling(**options: Any) -> AsyncIterator[SettledBattery]:
     policy = AuthPolicy(peers="signed", signer=BATTERY_KEYS.identity)
-    battery = SettledBattery(wall_ms=wall_ms, policy=policy, lot_wh=100, lots=1, delivery_ms=120, **options)
+    options = {"delivery_ms": 120, **options}
+    battery = SettledBattery(wall_ms=wall_ms, policy=policy, lot_wh=100, lots=1, **options)
     await battery.start()
     try:
         async with asyncio.timeout(60):
@@ -291,6 +292,26 @@ async def test_a_full_disk_stops_the_buying_and_not_the_process(
             await running.aggregator.stop()
     assert running.events().count("cheques_failed") == 1
     assert settler.puts == []
+
+
+async def test_what_was_signed_while_the_disk_was_full_is_kept_and_settled_when_it_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aggregator.cashier.PROBE_S", 0.05)
+    settler = funded()
+    async with (
+        selling(delivery_ms=1_500) as battery,
+        started(configure(tmp_path, battery.port), settler) as running,
+    ):
+        await running.until("confirmed")
+        running.disk.full = True
+        await running.until("cosigned", "cheques_failed")
+        assert battery.cosigned == {}
+        running.disk.full = False
+        await running.until("cheques_recovered")
+        await settler.until(lambda: any(cheque.final is not None for cheque, _ in settler.puts))
+    (kept,) = on_disk(tmp_path)
+    assert kept.state is State.AGREED
 
 
 async def test_a_settler_that_takes_no_more_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
