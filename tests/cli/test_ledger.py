@@ -131,6 +131,7 @@ def _agrees(ledger: Running, sent: list[str], final: set[str], to: Pubkey) -> No
     assert balance == sum(SOL + number for number, one in enumerate(sent) if one in found)
 
 
+@pytest.mark.slow
 def test_init_makes_all_that_a_trade_needs_and_finds_it_again(tmp_path: Path) -> None:
     for name in ("battery", "buyer"):
         (tmp_path / name).write_bytes(os.urandom(32))
@@ -155,6 +156,7 @@ def test_init_makes_all_that_a_trade_needs_and_finds_it_again(tmp_path: Path) ->
         assert ledger.call("getTransactionCount") == count
 
 
+@pytest.mark.slow
 def test_a_directory_in_use_and_a_taken_port_are_told(tmp_path: Path) -> None:
     with running("--data", str(tmp_path)) as ledger:
         port = ledger.told["rpc"].rpartition(":")[2]
@@ -187,6 +189,7 @@ def test_options_that_make_no_sense(tmp_path: Path, options: list[str], text: st
     assert text in done.stderr
 
 
+@pytest.mark.slow
 def test_a_directory_of_another_version_of_the_program_is_told(tmp_path: Path) -> None:
     memo = LiteSVM().get_account(Pubkey.from_string("MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr"))
     assert memo is not None
