@@ -15,7 +15,7 @@ from agent.promises import PromiseBook
 from agent.quoted import QuotedWindows
 from etp.messages import ReasonCode
 from settlement.cover import Wanted, free_number, promised, shortfall
-from settlement.errors import TermsError
+from settlement.errors import SignatureRefusedError, TermsError
 from settlement.money import amount_of, reserve_of
 from settlement.signing import sign_contract
 from settlement.terms import check_bid
@@ -142,7 +142,10 @@ class Cashier:
             )
         except TermsError as error:
             raise NotSignedError(ReasonCode.MALFORMED, str(error)) from error
-        paper = Paper(contract, self.signer.public_key, sign_contract(contract, self.signer))
+        try:
+            paper = Paper(contract, self.signer.public_key, sign_contract(contract, self.signer))
+        except SignatureRefusedError as error:
+            raise NotSignedError(ReasonCode.WITHDRAWN, f"the battery's signer fails: {error.reason}") from error
         self.promises.add(contract)
         self._contracts[award.peer, award.bid_id] = contract
         return paper

@@ -20,7 +20,7 @@ from agent.records import Kind
 from agent.statement import Statement, final_receipt
 from etp.messages import MessageType, ReasonCode
 from settlement.cheque import SignedReceipt
-from settlement.errors import SignatureRefusedError
+from settlement.errors import SettlementError, SignatureRefusedError
 from settlement.receipt import Receipt
 from settlement.settler_types import Stage
 from settlement.signing import sign_receipt
@@ -105,7 +105,7 @@ class Clerk:
         if statement is not None:
             statement.offered_at_ms = self._now_ms()
             self._cashier.confirmed(deal.key)
-            self._cashier.settler.put(statement.cheque)
+            self.put(statement)
 
     def restore(self, booked: Iterable[BookedCheque]) -> None:
         """Take on the cheques of an earlier start; the settler gets all of them again."""
@@ -123,7 +123,7 @@ class Clerk:
                     statement.take(signed)
                 self._reduce(statement)
             statement.disputed_wh = each.disputed_wh
-            self._put(statement)
+            self.put(statement)
 
     def trust_clock(self, *, trusted: bool) -> None:
         """What waited for the time of day is signed once it is trusted."""
@@ -131,7 +131,7 @@ class Clerk:
         if trusted and not was:
             for statement in self._statements.values():
                 if statement.final is not None and statement.cheque.final is None:
-                    self._put(statement)
+                    self.put(statement)
 
     def papers(self, delivered: Delivered) -> RecordBody:
         """Return what the record of a delivery's end says besides: the final receipt of a trade that is to be paid."""
@@ -150,7 +150,7 @@ class Clerk:
             return None  # nobody knows what a next start finds: it signs what it finds
         statement.final = statement.pending
         self._reduce(statement)
-        self._put(statement)
+        self.put(statement)
         return self.final_of(delivered.trade.key)
 
     def final_of(self, key: TradeKey) -> WireReceipt | None:
@@ -255,7 +255,7 @@ class Clerk:
         if signed.receipt.final:
             self._reduce(statement)
             self._listener.answered(statement.key)
-        self._put(statement)
+        self.put(statement)
         what = {"delivered_wh": signed.receipt.delivered_wh, "final": signed.receipt.final}
         self._listener.cheque_told("receipt_signed", {"trade_id": statement.contract.trade_id.hex(), **what})
 
@@ -284,7 +284,7 @@ class Clerk:
             cosigned = signed is not None and signed.is_cosigned
             self._cashier.promises.reduce(statement.contract, statement.final.delivered_wh, cosigned=cosigned)
 
-    def _put(self, statement: Statement) -> None:
+    def put(self, statement: Statement) -> None:
         """Hand a cheque over, with the final receipt under the battery's signature where there is one."""
         cheque = statement.cheque
         if statement.final is not None and cheque.final is None and self._may_sign(statement):
@@ -292,7 +292,10 @@ class Clerk:
             cheque = statement.cheque = replace(
                 cheque, final=SignedReceipt(receipt=statement.final, battery_signature=own)
             )
-        self._cashier.settler.put(cheque)
+        try:
+            self._cashier.settler.put(cheque)
+        except SettlementError as error:  # its outbox is behind; the journal has the cheque, and it is put again
+            self._listener.cheque_told("cheque_waits", {"trade_id": cheque.trade_id.hex(), "reason": str(error)})
 
     def _write(self, kind: Kind, body: RecordBody, then: Callable[[], None]) -> bool:
         """Journal, and go on when it is on disk; a journal that has failed takes nothing, and nothing comes of it."""

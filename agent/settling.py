@@ -88,11 +88,15 @@ class Settling:
         await self.settler.close()
 
     async def run(self) -> None:
-        """Look after the ledger's state, for the owner, and after cheques that were paid while nobody listened."""
+        """Look after the ledger's state, and after cheques that were paid while nobody listened, or not taken."""
         while True:
             self.look()
             for statement in self.clerk.statements:
-                self.clerk.moved(self.settler.trade(statement.contract.trade_id))
+                view = self.settler.trade(statement.contract.trade_id)
+                if view is None:
+                    self.clerk.put(statement)
+                else:
+                    self.clerk.moved(view)
             await asyncio.sleep(LOOK_EVERY_S)
 
     def snapshot(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from etp.connection import Received
 from etp.extensions import Contract as WireContract
 from etp.extensions import extensions
 from etp.messages import Body, MessageType, ReasonCode
-from settlement import SignatureKind, check_contract, derive, device_id, sign_contract, signed_bytes
+from settlement import SettlementError, SignatureKind, check_contract, derive, device_id, sign_contract, signed_bytes
 from settlement.strict import GROUP_ORDER, SMALL_ORDER_POINTS
 from tests.agent import gateway_world as gw
 from tests.agent.settling_world import (
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from settlement import Contract
+    from settlement import Cheque, Contract
 
 BUYER_SEED: Final = derive(bytes([50]) * 32, "identity")
 
@@ -417,6 +417,40 @@ def test_a_window_that_was_quoted_ten_seconds_ago_is_still_good_and_a_shorter_on
                     buyer.confirm(answer)
 
     gw.run(scenario())
+
+
+def test_a_signer_that_fails_signs_no_award_and_an_outbox_that_is_full_loses_no_cheque(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with settled_world(tmp_path) as (world, ledger):
+            buyer = await buyer_in(world)
+            cashier = world.seller.cashier
+            assert cashier is not None
+            honest, cashier.signer = cashier.signer, _Broken()
+            code, reason = refusal(await buyer.bid(await buyer.terms(), kwh=0.2))
+            assert (code, "signer fails" in reason) == (ReasonCode.WITHDRAWN, True)
+            cashier.signer = honest
+            settler, put = ledger.settler, ledger.settler.put
+            settler.put = full  # type: ignore[assignment,method-assign]
+            contract = await buyer.trade(kwh=0.2)
+            assert not settler.cheques
+            settler.put = put  # type: ignore[method-assign]
+            await asyncio.sleep(11)
+            assert set(settler.cheques) == {contract.trade_id}
+
+    gw.run(scenario())
+
+
+class _Broken:
+    """A signer with the battery's key that returns no signature."""
+
+    public_key = BATTERY.public_key
+
+    def sign(self, _data: bytes) -> bytes:
+        return b""
+
+
+def full(_cheque: Cheque) -> None:
+    raise SettlementError("10,000 wait to be written")
 
 
 def test_a_price_below_the_bid_is_the_contracts(tmp_path: Path) -> None:

@@ -165,6 +165,38 @@ def test_a_contract_beyond_64_bits_of_money_or_with_oneself_is_none() -> None:
     assert refused(lambda: MARKET.contract(foreign, **PARTIES)) == "market"
 
 
+WIRES: Final = st.builds(
+    WireContract,
+    *[
+        st.binary(min_size=len(value), max_size=len(value)) | st.just(value)
+        if isinstance(value, bytes)
+        else st.integers(-(2**63), 2**64 - 1) | st.just(value)
+        for value in BID
+    ],
+)
+
+
+@given(WIRES, st.integers(0, 2**40))
+def test_whatever_comes_it_is_taken_or_refused_with_the_field(wire: WireContract, now_s: int) -> None:
+    checks: list[Callable[[], object]] = [
+        lambda: MARKET.check_offer(wire),
+        lambda: check_bid(wire, OFFER, now_s=now_s, windows=WINDOWS),
+        lambda: check_accept(BID, wire),
+        lambda: check_confirm(BID, wire),
+        lambda: MARKET.contract(wire, **PARTIES),
+    ]
+    named = {field_refused(check) for check in checks}
+    assert named <= {"", "amount", *WireContract._fields}
+
+
+def field_refused(check: Callable[[], object]) -> str:
+    try:
+        check()
+    except TermsError as error:
+        return error.field
+    return ""
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
