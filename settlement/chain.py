@@ -7,6 +7,7 @@ a client never reads an older slot after a newer one, "spent, and no Trade" then
 
 from __future__ import annotations
 
+import asyncio
 import struct
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -38,6 +39,8 @@ _TOKEN: Final = bytes(Pubkey.from_string(TOKEN_PROGRAM))
 _TOKEN_ACCOUNT: Final = struct.Struct("<32s32sQ36xB")
 _TOKEN_ACCOUNT_BYTES: Final = 165
 _INITIALIZED: Final = 1
+SLICE: Final = 1_000
+"""Contracts looked at before others get the loop: half a microsecond each."""
 _PLACES: Final = {STATE_CLAIMED: Place.CLAIMED, STATE_DISPUTED: Place.DISPUTED}
 
 
@@ -200,7 +203,12 @@ async def read_view(
             view.lines[pair.wallet] = line
         if unpaid is not None and unpaid.escrow == bytes(pair.escrow):
             view.unpaid[pair.wallet] = unpaid.amount
-    spent = [one for one in contracts if place_of(one, view.lines.get(atlas.other(one))) is Place.SPENT]
+    spent = []
+    for place, one in enumerate(contracts):
+        if place % SLICE == SLICE - 1:
+            await asyncio.sleep(0)
+        if place_of(one, view.lines.get(atlas.other(one))) is Place.SPENT:
+            spent.append(one)
     if spent:
         accounts = await _read(client, view, commitment, [bytes(atlas.trade(one.trade_id)) for one in spent])
         for one, account in zip(spent, accounts, strict=True):

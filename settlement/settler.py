@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from settlement.outbox import Executor
     from settlement.rpc import Transport
     from settlement.settler_types import SettlerSettings, TradeView
+    from settlement.steps import Outlook
 
 POLL_MIN_S: Final = 1.0
 OFFLINE_MAX_S: Final = 60.0
@@ -247,9 +248,9 @@ class Settler:
         if wanted != self._looks_had or self._monotonic_s() >= self._look_at_s:
             await self._reading.look()
             self._online()
-            more = await self._steps.take()
+            outlook = await self._steps.take()
             self._looks_had = wanted
-            self._look_at_s = self._monotonic_s() + (0.0 if more else self._poll_s())
+            self._look_at_s = self._monotonic_s() + self._poll_s(outlook)
         wait_s = max(0.0, self._look_at_s - self._monotonic_s())
         return min(wait_s, CHECK_S) if len(self._dispatch.flights) else wait_s
 
@@ -257,18 +258,14 @@ class Settler:
         self._looks_wanted += 1
         self._wake.set()
 
-    def _poll_s(self) -> float:
-        """How long until the next look: sooner when a window is short, or something is due before."""
-        poll_s = self.settings.poll_s
-        now_s = self.chain_now_s() or 0
-        may_dispute = self.settings.role == "buyer"
-        for record in self._desk.book.open.values():
-            contract = record.cheque.contract
-            if may_dispute and contract.starts_at_s <= now_s and record.stage is not Stage.DISPUTED:
-                poll_s = min(poll_s, contract.dispute_window_s / 4)
-            if record.due_at_s is not None:
-                poll_s = min(poll_s, record.due_at_s - now_s)
-        return max(poll_s, min(POLL_MIN_S, self.settings.poll_s))
+    def _poll_s(self, outlook: Outlook) -> float:
+        """How long until the next look: sooner while a dispute window is short, or when something is due before."""
+        if outlook.more:
+            return 0.0
+        wishes = [self.settings.poll_s]
+        wishes += [outlook.window_s / 4] if outlook.window_s is not None else []
+        wishes += [outlook.due_in_s] if outlook.due_in_s is not None else []
+        return max(min(wishes), min(POLL_MIN_S, self.settings.poll_s))
 
     def _online(self) -> None:
         self._outages = 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from settlement.actions import COLLECT, NotReadyError, plan, plan_collect
 from settlement.dispatch import Due
@@ -42,6 +42,14 @@ _ENDS: Final = {
 _UNPAID_NUMBER: Final = "its number is spent and nothing shows a payment: it was voided, or another contract had it"
 
 
+class Outlook(NamedTuple):
+    """When the ledger should be looked at again: at once, or in so many seconds of its clock, or so often a window."""
+
+    more: bool = False
+    due_in_s: int | None = None
+    window_s: int | None = None
+
+
 class Steps:
     """One round over all open trades."""
 
@@ -53,16 +61,18 @@ class Steps:
         self._rules = Rules(settings.cosign_wait_s, settings.tolerance_wh, settings.tolerance_percent)
         self._looks: dict[bytes, int] = {}
 
-    async def take(self) -> bool:
-        """Do what is due by the last look; return whether more is due at once.
+    async def take(self) -> Outlook:
+        """Do what is due by the last look; return when to look again.
 
         Raises RpcError, NoEndpointError or OutboxError; what was not done then is due again.
         """
         confirmed, final = self._reading.confirmed, self._reading.final
         if confirmed is None or final is None:
-            return False
+            return Outlook()
         due: list[Due] = []
         over: list[TradeRecord] = []
+        soonest_s: int | None = None
+        window_s: int | None = None
         for place, trade_id in enumerate(list(self._desk.book.open)):
             if place % SLICE == SLICE - 1:
                 await asyncio.sleep(0)
@@ -73,6 +83,8 @@ class Steps:
             if await self._is_doubtful(record, sure, final):
                 continue
             step = next_step(record.cheque, record.seen_wh, standing, self._rules)
+            soonest_s = _sooner(soonest_s, None if step.due_at_s is None else step.due_at_s - standing.now_s)
+            window_s = _sooner(window_s, self._window_s(record, standing))
             if step.action is Action.LOOK:
                 over += [record] if sure.place is Place.SPENT else []
             elif (found := await self._step(record, step, standing, sure)) is not None:
@@ -82,7 +94,13 @@ class Steps:
         if begun:
             await self._dispatch.begin(begun)
         await self._look_at(over[:LOOKS_A_ROUND])
-        return len(over) > LOOKS_A_ROUND
+        return Outlook(more=len(over) > LOOKS_A_ROUND, due_in_s=soonest_s, window_s=window_s)
+
+    def _window_s(self, record: TradeRecord, standing: Standing) -> int | None:
+        """How long the window is in which a buyer may yet have to dispute this trade."""
+        contract = record.cheque.contract
+        may_come = standing.place in (Place.FREE, Place.CLAIMED) and contract.starts_at_s <= standing.now_s
+        return contract.dispute_window_s if may_come and record.cheque.role == "buyer" else None
 
     async def _step(self, record: TradeRecord, step: Step, standing: Standing, sure: Standing) -> Due | None:
         """Carry out a step that needs no transaction; return the transaction of one that does."""
@@ -180,3 +198,7 @@ class Steps:
 
     def _other(self, record: TradeRecord) -> bytes:
         return self._desk.atlas.other(record.cheque.contract)
+
+
+def _sooner(one: int | None, other: int | None) -> int | None:
+    return one if other is None else other if one is None else min(one, other)
