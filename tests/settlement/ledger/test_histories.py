@@ -129,4 +129,4 @@ class Histories(RuleBasedStateMachine):
 
 
 TestHistories = Histories.TestCase
-TestHistories.settings = settings(max_examples=20, stateful_step_count=40, deadline=None)
+TestHistories.settings = settings(max_examples=10, stateful_step_count=30, deadline=None)
