@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from solders.system_program import CreateAccountParams, TransferParams, create_account, transfer
-from spl.token.constants import MINT_LEN, TOKEN_PROGRAM_ID
+from spl.token.constants import MINT_LEN, TOKEN_2022_PROGRAM_ID, TOKEN_PROGRAM_ID
 from spl.token.instructions import create_idempotent_associated_token_account, initialize_mint, mint_to
 from spl.token.models import InitializeMintParams, MintToParams
 
@@ -76,19 +76,16 @@ async def it_is_initialized_and_frozen(market: Market) -> None:
 
 
 async def money_is_issued(market: Market) -> None:
-    """A classic mint with six decimals, a rule that takes it, and a token account for everybody."""
+    """A classic mint with six decimals, a rule that takes it and none of Token-2022, a token account for everybody."""
     operator, mint = market.operator, market.mint
-    made = CreateAccountParams(
-        from_pubkey=address(operator),
-        to_pubkey=mint,
-        lamports=await market.client.rent(MINT_LEN),
-        space=MINT_LEN,
-        owner=TOKEN_PROGRAM_ID,
+    rent = await market.client.rent(MINT_LEN)
+    await market.client.do(*_mint(market, "mint", rent, TOKEN_PROGRAM_ID), signers=[operator, market.key("mint")])
+    newer = market.key("mint of the newer program")
+    await market.client.do(
+        *_mint(market, "mint of the newer program", rent, TOKEN_2022_PROGRAM_ID), signers=[operator, newer]
     )
-    begun = InitializeMintParams(
-        decimals=6, program_id=TOKEN_PROGRAM_ID, mint=mint, mint_authority=address(operator), freeze_authority=None
-    )
-    await market.client.do(create_account(made), initialize_mint(begun), signers=[operator, market.key("mint")])
+    refused = _mint_rule(market, address(operator), address(newer))
+    await market.client.refused(Failure.MINT_NOT_ALLOWED, refused, signers=[operator])
     owners = [market.buyer.address, market.battery.address, market.other.address, address(market.treasury)]
     opened = [create_idempotent_associated_token_account(address(operator), owner, mint) for owner in owners]
     issued = MintToParams(
@@ -100,9 +97,9 @@ async def money_is_issued(market: Market) -> None:
     )
     await market.client.do(*opened, mint_to(issued), signers=[operator])
     await market.client.refused(
-        Failure.NOT_ADMIN, _mint_rule(market, address(market.stranger)), signers=[market.stranger]
+        Failure.NOT_ADMIN, _mint_rule(market, address(market.stranger), mint), signers=[market.stranger]
     )
-    await market.client.do(_mint_rule(market, address(operator)), signers=[operator])
+    await market.client.do(_mint_rule(market, address(operator), mint), signers=[operator])
     rule = await market.client.record(MintRule, market.at.mint_rule(mint))
     assert (rule.allowed, rule.decimals, rule.mint) == (True, 6, bytes(mint))
 
@@ -220,13 +217,25 @@ def _initialize(market: Market, authority: Pubkey) -> Instruction:
     )
 
 
-def _mint_rule(market: Market, admin: Pubkey) -> Instruction:
+def _mint(market: Market, name: str, lamports: int, token_program: Pubkey) -> list[Instruction]:
+    """Return how the operator makes a mint of one of the two token programs."""
+    operator, mint = address(market.operator), address(market.key(name))
+    made = CreateAccountParams(
+        from_pubkey=operator, to_pubkey=mint, lamports=lamports, space=MINT_LEN, owner=token_program
+    )
+    begun = InitializeMintParams(
+        decimals=6, program_id=token_program, mint=mint, mint_authority=operator, freeze_authority=None
+    )
+    return [create_account(made), initialize_mint(begun)]
+
+
+def _mint_rule(market: Market, admin: Pubkey, mint: Pubkey) -> Instruction:
     return calls.set_mint_rule(
         market.program_id,
         admin=admin,
         config=market.at.config(),
-        mint_rule=market.at.mint_rule(market.mint),
-        mint=market.mint,
+        mint_rule=market.at.mint_rule(mint),
+        mint=mint,
         allowed=True,
         base_units_per_cent=PER_CENT,
     )

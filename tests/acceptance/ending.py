@@ -9,13 +9,24 @@ from spl.token.constants import TOKEN_PROGRAM_ID
 from spl.token.instructions import close_account, create_idempotent_associated_token_account
 from spl.token.models import CloseAccountParams
 
+from settlement import IdentityKey
 from settlement.ledger.base58 import from_base58
 from settlement.program import instructions as calls
-from settlement.program.accounts import Line
-from settlement.program.events import Claimed, Collected, FeesSwept, LineClosed, LineOpened, Settled, Voided
+from settlement.program.accounts import Config, Line
+from settlement.program.events import (
+    Claimed,
+    Collected,
+    ConfigChanged,
+    FeesSwept,
+    KeyRotated,
+    LineClosed,
+    LineOpened,
+    Settled,
+    Voided,
+)
 from settlement.program.failures import Failure
 from tests.acceptance.beginning import DEPOSITED, ISSUED, WITHDRAWN, allot, deposit, open_line
-from tests.acceptance.market import address
+from tests.acceptance.market import FEE_BPS, MIN_BOND, address
 
 if TYPE_CHECKING:
     from solders.instruction import Instruction
@@ -28,8 +39,24 @@ if TYPE_CHECKING:
 R = TypeVar("R", bound="Record")
 
 
+async def a_battery_changes_its_key(market: Market) -> None:
+    """The new key proves itself; the old one's signatures count for eight days more, and so long there is no third."""
+    other, wallet = market.other, [market.other.wallet]
+    key, third = (IdentityKey(market.seed(name)) for name in ("new key", "third key"))
+    _, alone = market.rotate(other, key)
+    await market.client.refused(Failure.SIGNATURE_MISSING, alone, signers=wallet)
+    rotated = (await market.client.do(*market.rotate(other, key), signers=wallet)).event(KeyRotated)
+    found = await market.read_participant(other)
+    assert (found.signing_key, found.previous_key) == (key.public_key, other.identity.public_key)
+    assert found.previous_until == rotated.previous_until >= await market.client.now_s() + 7 * 86_400
+    await market.client.refused(Failure.KEY_TOO_YOUNG, *market.rotate(other, third), signers=wallet)
+
+
 async def a_closed_account_is_paid_later(market: Market) -> None:
-    """The battery's token account is gone: the trade settles all the same, and the money waits to be collected."""
+    """The battery's token account is gone: the trade settles all the same, and the money waits to be collected.
+
+    The battery signs with the key that it has just replaced.
+    """
     other = market.other
     await market.client.do(open_line(market, other), signers=[market.buyer.wallet])
     contract = await market.agree(0, battery=other)
@@ -116,6 +143,28 @@ async def a_pause_stops_new_money_only(market: Market) -> None:
     assert tuple(contract.split(0)) == (0, 0, contract.reserve)
     await market.client.do(_pause(market, market.operator, on=False), signers=operator)
     await market.client.do(deposit(market, 1_000), signers=buyer)
+
+
+async def the_operator_hands_over(market: Market) -> None:
+    """Only who was named becomes admin; what he configures is for later contracts; then it goes back."""
+    old, new = market.operator, market.key("next operator")
+    await market.client.do(_propose(market, old, new), signers=[old])
+    await market.client.refused(Failure.NOT_ADMIN, _accept(market, market.stranger), signers=[market.stranger])
+    await market.client.do(_accept(market, new), signers=[old, new])
+    await market.client.refused(Failure.NOT_ADMIN, _propose(market, old, old), signers=[old])
+    changed = calls.set_config(
+        market.program_id,
+        admin=address(new),
+        config=market.at.config(),
+        treasury=market.treasury.public_key,
+        fee_bps=FEE_BPS + 10,
+        min_bond=MIN_BOND,
+    )
+    event = (await market.client.do(changed, _propose(market, new, old), signers=[old, new])).events[0]
+    assert isinstance(event, ConfigChanged)
+    assert (event.admin, event.fee_bps) == (new.public_key, FEE_BPS + 10)
+    await market.client.do(_accept(market, old), signers=[old])
+    assert (await market.client.record(Config, market.at.config())).admin == old.public_key
 
 
 async def fees_reach_the_treasury(market: Market) -> None:
@@ -239,6 +288,16 @@ def _void(market: Market, battery: Party, contract_no: int) -> Instruction:
     return calls.void(
         market.program_id, battery_wallet=battery.address, line=market.line(battery), contract_no=contract_no
     )
+
+
+def _propose(market: Market, admin: SeedKey, successor: SeedKey) -> Instruction:
+    return calls.propose_admin(
+        market.program_id, admin=address(admin), config=market.at.config(), new_admin=successor.public_key
+    )
+
+
+def _accept(market: Market, successor: SeedKey) -> Instruction:
+    return calls.accept_admin(market.program_id, new_admin=address(successor), config=market.at.config())
 
 
 def _pause(market: Market, admin: SeedKey, *, on: bool) -> Instruction:

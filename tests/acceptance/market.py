@@ -303,15 +303,7 @@ class Market:
         return calls.timeout(self.program_id, **self.payment(contract), rent_payer=address(rent_payer))
 
     def register(self, party: Party, role: int) -> list[Instruction]:
-        """Return the new key's proof of possession, and register."""
-        said = Registration(
-            program_id=self.program.public_key,
-            genesis_hash=self.client.rpc.genesis_hash,
-            wallet=party.wallet.public_key,
-            key=party.identity.public_key,
-        )
-        message = signed_bytes(SignatureKind.REGISTRATION, said.digest)
-        proof = consent([Consent(party.identity.public_key, said.sign(party.identity), message)])
+        """Return the key's proof of possession, and register."""
         registered = calls.register(
             self.program_id,
             wallet=party.address,
@@ -320,12 +312,33 @@ class Market:
             role=role,
             signing_key=party.identity.public_key,
         )
-        return [proof, registered]
+        return [self._proof(party, party.identity), registered]
+
+    def rotate(self, party: Party, identity: IdentityKey) -> list[Instruction]:
+        """Return the new key's proof of possession, and rotate_key."""
+        rotated = calls.rotate_key(
+            self.program_id,
+            wallet=party.address,
+            config=self.at.config(),
+            participant=self.at.participant(party.address),
+            new_key=identity.public_key,
+        )
+        return [self._proof(party, identity), rotated]
 
     def cosigned(self, contract: Contract, receipt: Receipt) -> Instruction:
         """Return both parties' consent to a receipt, the battery's first."""
         battery = self.other if contract.battery_wallet == bytes(self.other.address) else self.battery
         return consent([battery.receipt(contract, receipt), self.buyer.receipt(contract, receipt)])
+
+    def _proof(self, party: Party, identity: IdentityKey) -> Instruction:
+        said = Registration(
+            program_id=self.program.public_key,
+            genesis_hash=self.client.rpc.genesis_hash,
+            wallet=party.wallet.public_key,
+            key=identity.public_key,
+        )
+        message = signed_bytes(SignatureKind.REGISTRATION, said.digest)
+        return consent([Consent(identity.public_key, said.sign(identity), message)])
 
     def _present(self, contract: Contract, present: tuple[str, ...]) -> dict[str, Any]:
         wallets = {"battery": contract.battery_wallet, "buyer": contract.buyer_wallet}

@@ -33,10 +33,12 @@ _TRADES: Final = (
     trades.nobody_rules_and_time_does,
 )
 _ENDING: Final = (
+    ending.a_battery_changes_its_key,
     ending.a_closed_account_is_paid_later,
     ending.a_line_is_closed_and_opened_again,
     ending.cover_leaves_only_after_its_delay,
     ending.a_pause_stops_new_money_only,
+    ending.the_operator_hands_over,
     ending.fees_reach_the_treasury,
     ending.the_ledger_tells_the_same,
 )
