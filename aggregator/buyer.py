@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 MINDS_MAX: Final = 1_024
 """Batteries whose market is remembered; the longest unused is forgotten."""
+_BPS: Final = 10_000
 _NOTHING: Final = Decision(None, Why.NOTHING_WANTED)
 
 
@@ -73,7 +74,9 @@ class Buyer:
         max_bid_wh: int | None = None,
         min_bid_wh: int = ENERGY_STEP_WH,
         sealed: bool = False,
+        fee_bps: int = 0,
     ) -> None:
+        """`fee_bps` comes on top of every price paid, in 1/10 000, and so off what a kWh is worth."""
         self.strategy = strategy
         self.purse = purse
         self.reputation = reputation
@@ -84,6 +87,7 @@ class Buyer:
         self._max_bid_wh = max_bid_wh
         self._min_bid_wh = max(ENERGY_STEP_WH, min_bid_wh)
         self._sealed = sealed
+        self._with_fee = _BPS + fee_bps
         self._known: OrderedDict[str, Known] = OrderedDict()
 
     def value_e4(self, battery: str, now_ms: int) -> int:
@@ -212,8 +216,9 @@ class Buyer:
         worth = self._value.worth(self._wall_ms())
         if worth is None:
             return 0, 0
-        scale = self.purse.pace_permille(now_ms) * self.reputation.permille(battery)
-        return worth.total_e4 * scale // 1_000_000, worth.common_e4 * scale // 1_000_000
+        scale = self.purse.pace_permille(now_ms) * self.reputation.permille(battery) * _BPS
+        whole = 1_000_000 * self._with_fee
+        return worth.total_e4 * scale // whole, worth.common_e4 * scale // whole
 
     def _learn(self, battery: str, outcome: Outcome) -> None:
         known = self._of(battery)

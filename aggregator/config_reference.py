@@ -39,7 +39,8 @@ key signs), and for each battery a Line with money on it (`wattbid line open`, `
   `base_units_per_cent`, `fee_bps` and `dispute_window_s`;
 - the Line to that battery covers the bid with its fee, beside all trades that are not paid yet.
 
-What stands in the way is said once for each battery (`not_payable`), and when it is gone (`payable`).
+What stands in the way is said once for each battery (`not_payable`), and when it is gone (`payable`). The program's fee
+comes on top of each price, so it comes off what a kWh is worth; `budget_c` counts prices without it.
 
 A trade is confirmed when its contract, signed by both, is on disk in `cheques`. Of a delivery the buyer sees the
 battery's reports, every 5 s, and knows the power granted. It signs a receipt whose figure lies within the tolerance

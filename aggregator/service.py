@@ -190,6 +190,7 @@ def make_buyer(config: AggregatorConfig, *, wall_ms: Callable[[], int], rng: ran
         max_bid_wh=None if buy.max_bid_kwh is None else round(buy.max_bid_kwh * 1_000),
         min_bid_wh=round(buy.min_bid_kwh * 1_000),
         sealed=config.is_sealed,
+        fee_bps=0 if config.settlement is None else config.settlement.fee_bps,
     )
 
 

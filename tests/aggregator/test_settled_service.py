@@ -15,7 +15,7 @@ from aggregator.cheque_file import ChequeFile
 from aggregator.config import AggregatorConfig, load_config
 from aggregator.entries import Entry, State
 from aggregator.errors import ChequeFileError
-from aggregator.service import Aggregator, Money, Surroundings
+from aggregator.service import Aggregator, Money, Surroundings, make_buyer
 from aggregator.testing import SettledBattery, StandInSettler
 from aggregator.testing.seller import BATTERY_KEYS, BUYER_KEYS, TERMS, Seller
 from aggregator.testing.settler import a_line
@@ -358,3 +358,9 @@ async def test_a_crash_leaves_a_file_that_opens_again(tmp_path: Path) -> None:
         kept.cheque.check()
         await running.aggregator.pool.close()
         assert Seller().wallet == kept.contract.battery_wallet
+
+
+def test_the_fee_comes_off_what_a_kwh_is_worth(tmp_path: Path) -> None:
+    config = configure(tmp_path, 1, "fee_bps = 500\n")
+    buyer = make_buyer(config, wall_ms=wall_ms, rng=random.Random(1), now_ms=0)
+    assert buyer.value_e4("battery", 0) == 200_000 * 10_000 // 10_500
