@@ -87,7 +87,7 @@ class HttpTransport:
         return self._client
 
     def _make(self) -> AsyncClient:
-        import httpx2  # noqa: PLC0415 - some 4 MB that only who settles shall pay
+        import httpx2  # noqa: PLC0415 - some 8 MB that only who settles shall pay
 
         self._errors = (OSError, ssl.SSLError, httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL)
         limits = httpx2.Limits(
