@@ -53,7 +53,10 @@ class Intake:
             if changes:
                 await self._desk.outbox.save(*(after for after, _ in changes))
             for after, before in changes:
-                self._desk.book.put(after, before)
+                if before is None:
+                    self._desk.book.put(after, None)
+                else:
+                    self._desk.hold(after, before)
                 self._desk.book.succeeded([after.trade_id])
             for trade_id, handed_in in group:
                 if self._waiting.get(trade_id) == handed_in:  # not more was handed in meanwhile

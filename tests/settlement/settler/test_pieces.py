@@ -13,15 +13,20 @@ from hypothesis import strategies as st
 
 from settlement import Cheque, TermsError
 from settlement.book import BACK_OFF_MAX_S, BACK_OFF_S, Book
+from settlement.errors import OutboxFullError
 from settlement.failures import Cause, explain
+from settlement.intake import WAITING_MAX
+from settlement.keys import SeedKey
 from settlement.lookup import outcome_in
 from settlement.outbox_file import RECENT_MAX
 from settlement.outbox_records import TradeRecord
 from settlement.program.failures import TEXTS, Failure
+from settlement.reading import WATCHED_MAX
 from settlement.rpc import Account
 from settlement.rpc.answers import accounts_in, blockhash_in, fees_in, signatures_in, slot_in, statuses_in
+from settlement.settler import open_settler
 from settlement.settler_types import EndpointView, SettlerSettings, SettlerSnapshot, Stage
-from tests.settlement.settler.cheques import numbered
+from tests.settlement.settler.cheques import numbered, with_final
 from tests.settlement.terms import VENUE
 
 JSON = st.recursive(
@@ -179,6 +184,38 @@ def test_patience_grows_to_an_hour_and_ends_with_success(jitters: list[float]) -
     book.succeeded([subject])
     assert book.may_try(subject, 0.0)
     assert book.failures(subject) == 0
+
+
+def test_only_so_many_cheques_wait_to_be_written(tmp_path: Path) -> None:
+    settings = SettlerSettings(**{**GOOD, "outbox": tmp_path / "outbox.db"})
+    settler = open_settler(settings, wallet=SeedKey(bytes([1]) * 32))
+    for number in range(WAITING_MAX):
+        settler.put(_numbered(number))
+    settler.put(_numbered(5))
+    with pytest.raises(OutboxFullError, match=r"10000 cheques wait for it; see why the disk does not take them"):
+        settler.put(_numbered(WAITING_MAX))
+
+
+def test_what_contradicts_what_was_just_handed_in_is_refused(tmp_path: Path) -> None:
+    settings = SettlerSettings(**{**GOOD, "outbox": tmp_path / "outbox.db"})
+    settler = open_settler(settings, wallet=SeedKey(bytes([1]) * 32))
+    settler.put(with_final(_FIRST, 2_000, cosigned=False))
+    with pytest.raises(TermsError, match="two different ones"):
+        settler.put(with_final(_FIRST, 2_100, cosigned=False))
+
+
+def test_only_so_many_lines_are_watched_and_only_wallets(tmp_path: Path) -> None:
+    settings = SettlerSettings(**{**GOOD, "outbox": tmp_path / "outbox.db"})
+    settler = open_settler(settings, wallet=SeedKey(bytes([1]) * 32))
+    with pytest.raises(TermsError, match="3 bytes, not 32"):
+        settler.watch(b"abc")
+    for number in range(WATCHED_MAX):
+        settler.watch(number.to_bytes(32, "little"))
+    settler.watch(bytes(32))
+    with pytest.raises(TermsError, match="1024 are watched already"):
+        settler.watch(b"\xff" * 32)
+    settler.unwatch(bytes(32))
+    settler.watch(b"\xff" * 32)
 
 
 _FIRST = numbered(1)

@@ -225,6 +225,8 @@ def test_a_cheque_nobody_stands_for_expires_and_a_co_signature_revives_it(world:
     settler.put(world.final(world.cheque("buyer", contract), cosigned=True))
     world.run(settler.flush())
     paid(world, world.done(settler, one.trade_id), contract, 2_500, "co-signed")
+    stages = [event.fields["stage"] for event in world.events["buyer"] if event.kind is EventKind.TRADE_MOVED]
+    assert stages == ["expired", "waiting", "settling", "settled"]
 
 
 def test_a_cheque_of_another_line_is_lost_when_it_expires(world: World) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from settlement import to_base58
+from settlement.dispatch import PRICE_FLOOR
 from settlement.outbox_file import leave_wishes, read_outbox
 from settlement.rpc import TransportError
 from settlement.settler_types import EventKind, Stage
@@ -141,6 +142,7 @@ def test_a_lost_transaction_is_signed_anew_only_when_it_can_land_no_more(world: 
     world.until(lambda: len(heights) == 2)
     first, second = heights
     (expired,) = [one for one in attempts(world, "buyer") if one.signature == first]
+    assert [(one.number, one.price) for one in attempts(world, "buyer")] == [(1, 0), (2, 2 * PRICE_FLOOR)]
     assert expired.state.value == "expired"
     assert len(heights[first]) >= 2 * 20, "the same bytes, to two nodes, every two seconds"
     assert heights[second][0] > expired.last_valid_block_height
