@@ -3,7 +3,7 @@
 # usage: deploy/program.sh           writes programs/settlement/settlement.so and build.json
 #        deploy/program.sh --check   builds into a directory of its own and compares the hash with build.json
 #        deploy/program.sh --caller  writes tests/settlement/program/caller/caller.so, which calls it as others might
-#        deploy/program.sh --linker  builds the linker into the cache (about two minutes; it is not Debian's)
+#        deploy/program.sh --linker  builds the linker into the cache (some minutes; it is not Debian's)
 # Installs no package. Exit status: 0 done, 1 failed or another hash, 3 a tool is missing, 4 another compiler than the
 # recorded one, whose bytes may differ.
 set -eu
