@@ -34,7 +34,7 @@ CLAIM_LAMPORTS: Final = TRADE_RENT_LAMPORTS + 4 * SIGNATURE_LAMPORTS
 that is raised."""
 UNITS: Final = {
     Action.SETTLE: 20_000,
-    Action.CLAIM: 30_000,
+    Action.CLAIM: 40_000,
     Action.ATTEST: 20_000,
     Action.FINALIZE: 20_000,
     Action.DISPUTE: 20_000,

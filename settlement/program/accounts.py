@@ -82,7 +82,7 @@ class Participant(Record):
     trades_settled: int
     """Each trade that ended, once."""
     trades_claimed: int
-    """Of them, those paid without the buyer's co-signature."""
+    """Of them, those that were claimed first."""
     trades_disputed: int
     """Of them, those that a resolver or the time-out ended."""
     disputes_lost: int

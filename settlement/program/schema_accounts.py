@@ -65,7 +65,7 @@ PARTICIPANT: Final = Account(
         Field("previous_until", I64, "until then the previous key's signatures count"),
         Field("sequence", U64, "number of its next money event"),
         Field("trades_settled", U64, "each trade that ended, once"),
-        Field("trades_claimed", U64, "of them, those paid without the buyer's co-signature"),
+        Field("trades_claimed", U64, "of them, those that were claimed first"),
         Field("trades_disputed", U64, "of them, those that a resolver or the time-out ended"),
         Field("disputes_lost", U64, "of those, the ones in which this side was further from the ruling"),
         Field("contracted_wh", U64),
