@@ -33,8 +33,8 @@ def _lines() -> Iterator[str]:
         yield f"    pub const {account.name.upper()}_SIZE: usize = {account.size};"
     yield "}"
     yield ""
-    yield "/// First eight bytes of each instruction's data, as a little-endian number; the size of the data; its accounts:"
-    yield "/// how many, and by bits from the lowest which must sign and which are changed."
+    yield "/// First eight bytes of each instruction's data, as a little-endian number; the size of the data; its"
+    yield "/// accounts: how many, and by bits from the lowest which must sign and which are changed."
     yield "pub mod call {"
     for call in CALLS:
         yield f"    pub const {call.name.upper()}: u64 = {_number(call.discriminator)};"

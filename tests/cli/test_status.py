@@ -42,6 +42,7 @@ HOME: BatterySnapshot = {
     "reserve_e4": 250_000,
     "price": None,
     "peers": 4,
+    "settlement": None,
     "lot": {
         "lot_id": 12,
         "energy_wh": 1_200,

@@ -22,8 +22,8 @@ pub mod account {
     pub const UNPAID_SIZE: usize = 120;
 }
 
-/// First eight bytes of each instruction's data, as a little-endian number; the size of the data; its accounts:
-/// how many, and by bits from the lowest which must sign and which are changed.
+/// First eight bytes of each instruction's data, as a little-endian number; the size of the data; its
+/// accounts: how many, and by bits from the lowest which must sign and which are changed.
 pub mod call {
     pub const INITIALIZE: u64 = 0xed9b980d1f6dafaf;
     pub const INITIALIZE_SIZE: usize = 86;
