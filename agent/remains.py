@@ -46,7 +46,9 @@ class Remains(NamedTuple):
 def look(site: Site) -> Remains:
     """Return what is there before the start. Never raises for a file's sake."""
     roots = tuple((battery.name, battery.root_file) for battery in site.batteries if battery.keystore is None)
-    beside = (site.storage.telemetry, *(path for _, path in roots))
+    paid = site.settlement
+    outboxes = () if paid is None else tuple(paid.outbox_of(battery.name) for battery in site.batteries)
+    beside = (site.storage.telemetry, *outboxes)  # a root may be there before the first start: for a registration
     return Remains(
         journal=site.storage.journal,
         has_journal=_is_there(site.storage.journal),
