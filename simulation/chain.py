@@ -22,7 +22,7 @@ from settlement.program import instructions
 from settlement.program.accounts import Escrow, Line, Trade, Unpaid
 from settlement.program.addresses import token_account
 from settlement.transaction import compile_message, sign_message
-from simulation.chain_setup import LINE, begin
+from simulation.chain_setup import LINE_UNITS, begin
 from simulation.machines import WALL_START_MS
 from simulation.payments import EscrowFigures
 
@@ -70,8 +70,9 @@ class Chain:
         buyers: Sequence[Person],
         *,
         timeout_s: int,
+        line_units: int = LINE_UNITS,
     ) -> None:
-        """`timeout_s` is the time that whoever rules on disputes has."""
+        """`timeout_s` is the time that whoever rules on disputes has, `line_units` what every Line begins with."""
         self.loop = loop
         self.ledger = WatchedLedger(None, clock_ms=lambda: wall_ms(loop), draw=rng.randbytes)
         self.faults = Faults()
@@ -85,7 +86,7 @@ class Chain:
         self._landed: set[bytes] = set()
         self.on_landed: Callable[[Record], None] = lambda _record: None
         self.ledger.on_landed = self._told
-        self.venue = begin(self, rng, timeout_s)
+        self.venue = begin(self, rng, timeout_s=timeout_s, line_units=line_units)
         self.opening = Opening(self.venue)
         self.at, self.mint = self.opening.at, self.opening.mint
 
@@ -151,7 +152,7 @@ class Chain:
 
     def top_up(self, battery: Person, buyer: Person) -> None:
         """Let a buyer lay more money on its Line to a battery."""
-        self.submit(self.opening.allot(buyer.wallet, battery.wallet, LINE), buyer.signer)
+        self.submit(self.opening.allot(buyer.wallet, battery.wallet, LINE_UNITS), buyer.signer)
 
     def last_valid_height(self, blockhash: bytes) -> int | None:
         """Return the last height at which a blockhash is good; None when this ledger never gave it out."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from asyncio import sleep
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from solders.hash import Hash
@@ -23,6 +22,7 @@ from settlement.ledger.transport import NodeTransport
 from settlement.opening import Opening
 from settlement.program import instructions
 from settlement.program.addresses import token_account
+from settlement.program.elf import program_elf
 from settlement.rpc import RpcClient
 from simulation.deals import BASE_UNITS_PER_CENT, FEE_BPS
 
@@ -35,17 +35,16 @@ if TYPE_CHECKING:
 
 _SOL: Final = 10**9
 _USDC: Final = 10**6
-_DEPOSIT: Final = 1_000 * _USDC
+_DEPOSIT: Final = 5_000 * _USDC
 """Enough for every Line and every bond of a run."""
-LINE: Final = 3 * _USDC // 2
+LINE_UNITS: Final = 3 * _USDC // 2
 """A few trades: Lines run out, and are topped up."""
 _UNTIL_FINAL_S: Final = 60.0
 _MIN_BOND: Final = _USDC // 10
-ELF: Final = Path(__file__).parents[1] / "programs" / "settlement" / "settlement.so"
 _URL: Final = "http://setup.simulated"
 
 
-def begin(chain: Chain, rng: random.Random, timeout_s: int) -> Venue:
+def begin(chain: Chain, rng: random.Random, *, timeout_s: int, line_units: int) -> Venue:
     """Put everything there; returns where it is."""
     _fund(chain)
     chain.loop.run_until_complete(sleep(_UNTIL_FINAL_S))
@@ -61,7 +60,7 @@ def begin(chain: Chain, rng: random.Random, timeout_s: int) -> Venue:
         chain.submit(calls, buyer.signer)
         for battery in chain.batteries:
             chain.submit(opening.open_line(buyer.wallet, battery.wallet), buyer.signer)
-            chain.submit(opening.allot(buyer.wallet, battery.wallet, LINE), buyer.signer)
+            chain.submit(opening.allot(buyer.wallet, battery.wallet, line_units), buyer.signer)
     chain.loop.run_until_complete(sleep(_UNTIL_FINAL_S))
     return venue
 
@@ -82,7 +81,7 @@ def _deploy(chain: Chain, rng: random.Random) -> Pubkey:
     client = RpcClient([_URL], genesis, transport, monotonic_s=chain.loop.time, rng=random.Random(rng.random()))
     lander = Lander(client, chain.operator, sleep=sleep)
     key = SeedKey(rng.randbytes(32))
-    deployed = chain.loop.run_until_complete(deploy(lander, key, ELF.read_bytes(), sleep=sleep))
+    deployed = chain.loop.run_until_complete(deploy(lander, key, program_elf(), sleep=sleep))
     return deployed.program
 
 

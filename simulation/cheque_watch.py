@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from simulation.deals import Deal
     from simulation.payments import Payments
     from simulation.rpc_nodes import Nodes
-    from simulation.settlers import SettlerHost
-    from simulation.thief import Thief
+    from simulation.settlers import Seat
 
 _VERSIONED: Final = 0x80
 
@@ -57,35 +56,35 @@ class ChequeWatch(Watcher):
         chain: Chain,
         payments: Payments,
         on_dispute: Callable[[Disputed], None],
-        thief: Thief,
+        on_landed: Callable[[Record], None],
         nodes: Nodes,
-        hosts: Sequence[SettlerHost],
+        hosts: Sequence[Seat],
         tell: Callable[[str, str, dict[str, Any]], None],
     ) -> None:
         """Look at this world from now on."""
         self._chain = chain
         self._payments = payments
         self._on_dispute = on_dispute
-        self._thief = thief
+        self._on_landed = on_landed
         self._nodes = nodes
         self._hosts = hosts
         self._tell = tell
         chain.on_landed = self._landed
 
-    def signs(self, host: SettlerHost, message: bytes) -> None:
+    def signs(self, host: Seat, message: bytes) -> None:
         """A wallet is about to sign: only transactions, only for this cluster, and nothing twice at a time."""
         self.signed += 1
         self._guarded(self._check_signed, host, message)
 
-    def sends(self, host: SettlerHost, transaction: bytes) -> None:
+    def sends(self, host: Seat, transaction: bytes) -> None:
         """A transaction is about to leave: it must be in the outbox file."""
         self._guarded(self._check_sent, host, transaction)
 
-    def told(self, host: SettlerHost, event: SettlerEvent) -> None:
+    def told(self, host: Seat, event: SettlerEvent) -> None:
         """A settler tells something: that a trade is paid must be so, and it stops for a disk that fails alone."""
         if event.kind is EventKind.TRADE_MOVED and event.fields["stage"] == Stage.SETTLED.value:
             self._guarded(self._check_told, host, bytes.fromhex(event.fields["trade_id"]))
-        elif event.kind is EventKind.OUTBOX_FAILED and not host.disk.full:
+        elif event.kind is EventKind.OUTBOX_FAILED and not (host.disk.full or host.disk.fails_after_commit):
             self._fail(Breach("a settler stops for a disk that fails alone", f"{host.name}: {event.fields}"))
         elif event.kind is EventKind.CHEQUE_REFUSED:
             self._fail(Breach("no cheque that holds is refused", f"{host.name}: {event.fields}"))
@@ -114,7 +113,7 @@ class ChequeWatch(Watcher):
         except Breach as breach:
             self._fail(breach)
 
-    def _check_signed(self, host: SettlerHost, message: bytes) -> None:
+    def _check_signed(self, host: Seat, message: bytes) -> None:
         if message[0] < _VERSIONED:
             raise Breach("a wallet signs transactions only", f"{host.name}: {message[:32].hex()}")
         parsed = from_bytes_versioned(message)
@@ -127,14 +126,14 @@ class ChequeWatch(Watcher):
             raise Breach("nothing is signed anew while the first may land", f"{host.name}: {purpose[1].hex()[:64]}")
         self._last[purpose] = _Signed(host.person.signer.sign(message), last_valid)
 
-    def _check_sent(self, host: SettlerHost, transaction: bytes) -> None:
+    def _check_sent(self, host: Seat, transaction: bytes) -> None:
         path = host.settings.outbox
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             rows = connection.execute("SELECT seq, subject, body FROM attempts WHERE open").fetchall()
         if not any(attempt_from_json(*row).transaction == transaction for row in rows):
             raise Breach("what is sent is on disk", f"{host.name}: {transaction[1:65].hex()}")
 
-    def _check_told(self, host: SettlerHost, trade_id: bytes) -> None:
+    def _check_told(self, host: Seat, trade_id: bytes) -> None:
         view = None if host.settler is None else host.settler.trade(trade_id)
         event = self._payments.settled.get(trade_id)
         if event is None:
@@ -149,7 +148,7 @@ class ChequeWatch(Watcher):
     def _check_landed(self, record: Record) -> None:
         fields = {"signature": record.signature.hex()[:16], "err": record.err, "units": record.units}
         self._tell("ledger", "landed", fields)
-        self._thief.saw(record)
+        self._on_landed(record)
         if record.err is not None:
             return
         own = self._chain.own_calls(record)
@@ -165,14 +164,14 @@ class ChequeWatch(Watcher):
         for buyer, figures in self._chain.escrows():
             check_escrow(buyer.name, figures)
 
-    def _check_purse(self, host: SettlerHost) -> None:
+    def _check_purse(self, host: Seat) -> None:
         wallet = host.person.wallet
         held, owed = self._chain.tokens(wallet), self._chain.unpaid(host.person)
         if held + owed != self._payments.received(wallet):
             what = f"{host.name} holds {held} and is owed {owed}, the payments make {self._payments.received(wallet)}"
             raise Breach("a wallet holds what was paid", what)
 
-    def _check_known(self, host: SettlerHost, deal: Deal) -> None:
+    def _check_known(self, host: Seat, deal: Deal) -> None:
         view = None if host.settler is None else host.settler.trade(deal.trade_id)
         event = self._payments.settled[deal.trade_id]
         if view is None or not view.is_done or view.payout != event.payout:
@@ -183,8 +182,6 @@ class ChequeWatch(Watcher):
         signature = signed.signature
         if self._chain.has_landed(signature) or self._chain.finalized_height() > signed.last_valid_height:
             return True
-        if signature in self._nodes.called_final:
-            return True  # not so, but that was said to whoever signs anew
         return signature not in self._nodes.taken and not self._nodes.under_way[signature]
 
     def _purpose(self, message: Any) -> bytes:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from simulation.rpc_nodes import Node
 
 URLS: Final = ("http://one.simulated:8899", "http://two.simulated:8899")
-POLL_S: Final = 60.0
+POLL_S: Final = 120.0
 _HOUR_S: Final = 3_600.0
 WINDOW_S: Final = 6 * 3_600
 """Longer than any outage: an honest buyer always comes back in time to dispute."""
@@ -132,7 +132,7 @@ class ChequeWorld:
             chain=self.chain,
             payments=self.payments,
             on_dispute=self._disputed,
-            thief=self.thief,
+            on_landed=self.thief.saw,
             nodes=self.nodes,
             hosts=self.hosts,
             tell=self._tell,

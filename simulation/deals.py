@@ -48,9 +48,9 @@ class Person:
         self.name = name
         self.role = role
         self.conduct = conduct
-        ring = KeyRing(hashlib.sha256(b"simulated " + name.encode()).digest())
-        self.identity: IdentityKey = ring.identity
-        self.signer: SeedKey = ring.signer("wallet")
+        self.keys = KeyRing(hashlib.sha256(b"simulated " + name.encode()).digest())
+        self.identity: IdentityKey = self.keys.identity
+        self.signer: SeedKey = self.keys.signer("wallet")
         self.wallet = self.signer.public_key
 
     def __repr__(self) -> str:

@@ -16,7 +16,7 @@ from agent.gateway import Gateway
 from agent.journal import Journal, UpkeepRules
 from agent.surroundings import Surroundings
 from aggregator.config import AggregatorConfig
-from aggregator.service import Aggregator
+from aggregator.service import Aggregator, Money
 from aggregator.service import Surroundings as BuyerSurroundings
 from etp.auth import AuthPolicy
 from etp.connection import Role
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
     from agent.config_values import BatterySite, Site
     from agent.records import Record
+    from etp.auth import Signer
+    from simulation.bank import Bank
     from simulation.battery import Device
     from simulation.loop import VirtualLoop
     from simulation.network import Network
@@ -78,9 +80,12 @@ class GatewayHost:
         rng: random.Random,
         tell: Callable[[str, str, dict[str, Any]], None],
         idle_poll_s: float = POLL_S,
+        bank: Bank | None = None,
     ) -> None:
+        """With a `bank` its site file has `[settlement]`, and the batteries' keys are those that the bank knows."""
         self.name = name
         self._idle_poll_s = idle_poll_s
+        self._bank = bank
         self.devices = devices
         self.disk = Disk()
         path = directory / f"{name}.toml"
@@ -100,7 +105,9 @@ class GatewayHost:
         around = Surroundings(
             open_battery=self._open_battery,
             journal_executor=lambda: VirtualExecutor(self.disk, self._rng),
-            signer=lambda site: IdentityKey.from_root(site.name.encode().ljust(32, b"\0")),
+            signer=self._signer,
+            wallet=None if self._bank is None else self._wallet,
+            open_settler=None if self._bank is None else partial(self._bank.open_settler, self.disk),
             wall_ms=self.wall_ms,
             random_bytes=self._rng.randbytes,
             clock_trusted=lambda: True,
@@ -122,6 +129,8 @@ class GatewayHost:
         self._network.process_died(self.process)
         with contextlib.suppress(RuntimeError):  # it has not even opened its journal
             self.gateway.journal.abandon()
+        if self._bank is not None:
+            self._bank.crashed(self.devices)
         self.dead.append(self.process)
         self.process = self.gateway = None
 
@@ -163,6 +172,16 @@ class GatewayHost:
     def _started(self, task: Any) -> None:
         self._failure = None if task.cancelled() else task.exception()
 
+    def _signer(self, battery: BatterySite) -> Signer:
+        if self._bank is not None:
+            return self._bank.seats[battery.name].person.identity
+        return IdentityKey.from_root(battery.name.encode().ljust(32, b"\0"))
+
+    def _wallet(self, battery: BatterySite) -> Signer:
+        if self._bank is None:
+            raise RuntimeError("a wallet without a bank")
+        return self._bank.seats[battery.name].person.signer
+
     def _open_battery(self, battery: BatterySite, _site: Site) -> DeviceLink:
         return DeviceLink(self.devices[battery.name], self._rng, idle_poll_s=self._idle_poll_s)
 
@@ -181,9 +200,17 @@ class BuyerHost:
         rng: random.Random,
         tell: Callable[[str, str, dict[str, Any]], None],
         forgets_time: bool = False,
+        bank: Bank | None = None,
     ) -> None:
-        """`forgets_time`: the machine has no clock of its own, so its program numbers from 1 at each start."""
+        """`forgets_time`: the machine has no clock of its own, so its program numbers from 1 at each start.
+
+        With a `bank` its file has `[settlement]`, and its keys are those that the bank knows.
+        """
         self.name = name
+        self.disk = Disk()
+        self._bank = bank
+        self._aggregator: Aggregator | None = None
+        self._failure: BaseException | None = None
         self._forgets_time = forgets_time
         self.process: Process | None = None
         self.dead: list[Process] = []
@@ -196,7 +223,7 @@ class BuyerHost:
     def boot(self) -> None:
         """Start a process of the production aggregator."""
         self.process = Process(self.name)
-        self._loop.start_in(self.process, self._serve())
+        self._loop.start_in(self.process, self._serve()).add_done_callback(self._served)
 
     def crash(self) -> None:
         """Cut the power."""
@@ -205,6 +232,11 @@ class BuyerHost:
             self._network.process_died(self.process)
             self.dead.append(self.process)
             self.process = None
+        if self._aggregator is not None and self._aggregator.till is not None:
+            self._aggregator.till.abandon()
+        if self._bank is not None:
+            self._bank.crashed([self.name])
+        self._aggregator = None
 
     def bury(self) -> None:
         """Give back what dead processes hold."""
@@ -213,7 +245,9 @@ class BuyerHost:
         self.dead.clear()
 
     async def _serve(self) -> None:
-        signer = IdentityKey.from_root(self.name.encode().ljust(32, b"\0"))
+        bank = self._bank
+        own = IdentityKey.from_root(self.name.encode().ljust(32, b"\0"))
+        signer = own if bank is None else bank.seats[self.name].person.identity
         signed = self._config.network.peers == "signed"
         maker = ConnectionMaker(
             role=Role.AGGREGATOR,
@@ -228,8 +262,24 @@ class BuyerHost:
             wall_ms=self._time_since_boot() if self._forgets_time else self._wall_ms,
             rng=self._rng,
             write=self._told,
+            money=None if bank is None else self._money(bank),
         )
-        Aggregator(self._config, around).start()
+        self._aggregator = Aggregator(self._config, around)
+        await self._aggregator.open()
+        self._aggregator.start()
+
+    def _money(self, bank: Bank) -> Money:
+        keys = bank.seats[self.name].person.keys
+        executor = VirtualExecutor(self.disk, random.Random(self._rng.random()))
+        return Money(keys=keys, open_settler=partial(bank.open_settler, self.disk), executor=executor)
+
+    def check(self) -> None:
+        """Raise what kept the last start from succeeding."""
+        if self._failure is not None:
+            raise self._failure
+
+    def _served(self, task: asyncio.Task[None]) -> None:
+        self._failure = None if task.cancelled() else task.exception()
 
     def _time_since_boot(self) -> Callable[[], int]:
         booted_s = self._loop.time()

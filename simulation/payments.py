@@ -192,8 +192,8 @@ def check_escrow(who: str, figures: EscrowFigures) -> None:
         raise Breach("what is allotted lies on Lines", f"{who}: {figures}")
 
 
-def check_over(deals: Iterable[Deal], payments: Payments) -> None:
-    """Raise Breach unless everybody got what he delivered, when all has had its time."""
+def check_over(deals: Iterable[Deal], payments: Payments, rules: Rules = RULES) -> None:
+    """Raise Breach unless everybody got what he delivered, when all has had its time; `rules` are the buyers'."""
     for deal in deals:
         paid = payments.settled.get(deal.trade_id)
         if paid is None:
@@ -204,17 +204,17 @@ def check_over(deals: Iterable[Deal], payments: Payments) -> None:
         is_honest = deal.final_wh == deal.true_wh
         if is_honest and is_disputed and deal.buyer.conduct != "lies":
             raise Breach("an honest buyer disputes no honest claim", _name(deal))
-        if not is_disputed and deal.trade_id in payments.claimed and is_seen_through(deal):
+        if not is_disputed and deal.trade_id in payments.claimed and is_seen_through(deal, rules):
             raise Breach("an honest buyer disputes what it did not get", f"{_name(deal)}: {deal.final_wh} Wh")
         if not is_disputed and is_honest and paid.payout != deal.contract.split(deal.true_wh).payout:
             raise Breach("what was delivered is paid", f"{_name(deal)}: {paid.payout} for {deal.true_wh} Wh")
 
 
-def is_seen_through(deal: Deal) -> bool:
+def is_seen_through(deal: Deal, rules: Rules) -> bool:
     """Whether an honest buyer has seen so much less than the battery claims that it must say so."""
     if deal.buyer.conduct != "honest" or deal.seen_wh is None:
         return False
-    return min(deal.final_wh, deal.contract.energy_wh) > plausible_wh(deal.seen_wh, RULES)
+    return min(deal.final_wh, deal.contract.energy_wh) > plausible_wh(deal.seen_wh, rules)
 
 
 def _name(deal: Deal) -> str:

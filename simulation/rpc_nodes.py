@@ -275,6 +275,11 @@ def _taken(body: bytes) -> Reply:
     return _json({"jsonrpc": "2.0", "id": request["id"], "result": signature})
 
 
+def is_send(body: bytes) -> bool:
+    """Whether a request is a sendTransaction."""
+    return _SEND in body
+
+
 def signature_in(body: bytes) -> bytes:
     """Return the first signature of the transaction in a sendTransaction."""
     return transaction_in(body)[1:65]

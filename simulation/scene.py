@@ -14,6 +14,7 @@ FIRST_PORT: Final = 4084
 LINK_WAITS_MS: Final = {"half_frame_ms": 40_000, "stalled_ms": 40_000}
 """No stall here lasts that long, and every link looks at its watch four times as rarely."""
 BATTERIES_MAX: Final = 2
+BUYERS_MAX: Final = 5
 SUN_W: Final = 2_500
 """What charges a battery that nobody commands, while the house is content."""
 DEVICES: Final[dict[str, Any]] = {
@@ -87,8 +88,8 @@ def draw_model(rng: random.Random, market: Market) -> BatteryModel:
     return BatteryModel(BatteryConfig(soc_permille=rng.randint(250, 1_000), **DEVICES))
 
 
-def site_toml(rng: random.Random, names: list[str], market: Market) -> str:
-    """Return the gateway's site file."""
+def site_toml(rng: random.Random, names: list[str], market: Market, settlement: str = "") -> str:
+    """Return the gateway's site file; `settlement` is its table of that name, if it has one."""
     lines = [
         "[site]",
         'name = "simulated"',
@@ -100,6 +101,7 @@ def site_toml(rng: random.Random, names: list[str], market: Market) -> str:
         'peers = "signed"\ntrusted_peers = "any"' if market.signed else 'peers = "open"',
         "[limits]",
         *(f"{name} = {value_ms}" for name, value_ms in LINK_WAITS_MS.items()),
+        settlement,
     ]
     standing_ms = rng.choice((50, 200, 400))
     for number, name in enumerate(names):
@@ -130,7 +132,7 @@ def draw_gauge(rng: random.Random) -> tuple[int, int]:
 
 def buyers_of(rng: random.Random, market: Market) -> list[BuyerPart]:
     """Return two to five buyers with different strategies; together they want two dozen lots an hour or more."""
-    strategies = rng.sample(_STRATEGIES, rng.randint(2, 5))
+    strategies = rng.sample(_STRATEGIES, rng.randint(2, BUYERS_MAX))
     forgetful = rng.choice((0, 0, 1))  # the number of the one without a clock, in a part of the worlds
     return [
         BuyerPart(

@@ -13,7 +13,7 @@ from settlement.settler import Settler
 from settlement.settler_types import SettlerSettings
 from simulation.disk import Disk, VirtualExecutor
 from simulation.loop import Process
-from simulation.rpc_nodes import Wire, transaction_in
+from simulation.rpc_nodes import Wire, is_send, transaction_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from simulation.loop import VirtualLoop
     from simulation.rpc_nodes import Nodes
 
-_SEND: Final = b'"sendTransaction"'
 _TRY_AGAIN_S: Final = 60.0
 
 
@@ -37,23 +36,41 @@ class Fact(NamedTuple):
     seen_wh: int | None
 
 
+class Seat:
+    """What stays of one party through all its processes: who it is, its disk, its line, and its settler of the day."""
+
+    settings: SettlerSettings
+
+    def __init__(self, person: Person) -> None:
+        self.person = person
+        self.disk = Disk()
+        self.settler: Settler | None = None
+        self.is_cut = False
+        """Whether its line to the nodes carries nothing."""
+
+    @property
+    def name(self) -> str:
+        """The party's name."""
+        return self.person.name
+
+
 class Watcher:
     """What the world looks at whenever a settler signs or sends; here it looks away."""
 
-    def signs(self, host: SettlerHost, message: bytes) -> None:
+    def signs(self, host: Seat, message: bytes) -> None:
         """A wallet is about to sign this."""
 
-    def sends(self, host: SettlerHost, transaction: bytes) -> None:
+    def sends(self, host: Seat, transaction: bytes) -> None:
         """A transaction is about to leave."""
 
-    def told(self, host: SettlerHost, event: SettlerEvent) -> None:
+    def told(self, host: Seat, event: SettlerEvent) -> None:
         """A settler tells something."""
 
 
 class WatchedSigner:
     """A wallet's key that shows what it is asked to sign."""
 
-    def __init__(self, host: SettlerHost, watcher: Watcher) -> None:
+    def __init__(self, host: Seat, watcher: Watcher) -> None:
         self.public_key = host.person.wallet
         self._host = host
         self._watcher = watcher
@@ -82,7 +99,7 @@ class WatchedExecutor(VirtualExecutor):
         super().submit(told, done)
 
 
-class SettlerHost:
+class SettlerHost(Seat):
     """One party's machine."""
 
     def __init__(
@@ -100,12 +117,8 @@ class SettlerHost:
         watched: tuple[bytes, ...] = (),
     ) -> None:
         """`watched` are the wallets of the other side whose Lines this party reads."""
-        self.person = person
-        self.disk = Disk()
+        super().__init__(person)
         self.facts: dict[bytes, Fact] = {}
-        self.settler: Settler | None = None
-        self.is_cut = False
-        """Whether its line to the nodes carries nothing."""
         self.is_gone = False
         """Whether nobody will ever start it again."""
         self.steps = 0
@@ -127,11 +140,6 @@ class SettlerHost:
             outbox=directory / f"{person.name}.db",
             poll_s=poll_s,
         )
-
-    @property
-    def name(self) -> str:
-        """The party's name."""
-        return self.person.name
 
     def boot(self) -> None:
         """Start a process unless one runs: a settler that is told again all that the journal holds."""
@@ -206,7 +214,7 @@ class SettlerHost:
         self._watcher.told(self, event)
 
     def _request(self, step: str, body: bytes) -> None:
-        if step == "asks" and _SEND in body:
+        if step == "asks" and is_send(body):
             self._watcher.sends(self, transaction_in(body))
         self._step(step)
 

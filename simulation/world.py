@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agent.journal_errors import JournalClosed
 from simulation import invariants
+from simulation.bank import Bank, Totals
 from simulation.battery import Device
 from simulation.billing import Billing
 from simulation.enough import ASKED, check_enough
@@ -28,6 +29,9 @@ from simulation.network import LinkWeather, Network
 from simulation.operator import Operator
 from simulation.promises import PromiseWatch
 from simulation.scene import (
+    BATTERIES_MAX,
+    BUYERS_MAX,
+    TIME_LAPSE,
     battery_names,
     buyer_toml,
     buyers_of,
@@ -80,6 +84,8 @@ class Options:
     rates: FaultRates = field(default_factory=FaultRates)
     market: Market | None = None
     least: Least = ASKED
+    settled: bool = False
+    """Everybody signs, and trades are paid on a ledger."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +107,12 @@ class Summary:
     settled: int
     """How many accounts of buyers were closed in which nothing had gone wrong: their bills are judged both ways."""
     steps: int
+    paid_trades: int
+    """Trades that were paid on a ledger; what follows is of those, money in base units."""
+    claimed: int
+    disputed: int
+    paid_units: int
+    fee_units: int
 
 
 class World:
@@ -114,7 +126,6 @@ class World:
         self.network = Network(self.loop, random.Random(self._rng.random()), _GOOD_WEATHER)
         self.loop.network = self.network
         self.network.overhear = self._overhear
-        self.loop.after_step = self._check_step
         self.loop.set_exception_handler(self._unhandled)
         self.devices: dict[str, Device] = {}
         self.counts: dict[str, int] = dict.fromkeys(("faults", "crashes_at_accept"), 0)
@@ -127,6 +138,8 @@ class World:
         self._crash_at_accept_by_s = 4 * _HOUR_S
         drawn = draw_market(self._rng)
         self._market = options.market or drawn
+        self.bank = self._open_bank() if options.settled else None
+        self.loop.after_step = self._check_step
         self.gateway = self._make_gateway()
         self._billing = Billing(self.devices, self._now_ms)
         self.operator = Operator(self.gateway, self._ledger, self._billing, loop=self.loop, fail=self._fail)
@@ -145,6 +158,8 @@ class World:
         finally:
             asyncio.set_event_loop(None)
             self._bury()
+            if self.bank is not None:
+                self.bank.close()
             self.loop.close()
         return self._summary()
 
@@ -152,6 +167,8 @@ class World:
         self.operator.boot()
         for buyer in self.buyers:
             buyer.boot()
+        if self.bank is not None:
+            self.loop.create_task(self.bank.live(self.options.hours)).add_done_callback(self._bank_lived)
         rng = random.Random(self._rng.random())
         for fault in schedule(rng, self.options.rates, self.options.hours):
             await self._sleep_until(fault.at_ms / 1_000)
@@ -163,10 +180,15 @@ class World:
         """Let every buyer go and every trade end, restart once more, and look at what the journal says."""
         for buyer in self.buyers:
             buyer.crash()
+        if self.bank is not None:
+            self.bank.calm()
         await asyncio.sleep(_QUIET_S)
         self.operator.crash()
         self.operator.boot()
         await asyncio.sleep(_QUIET_S)
+        if self.bank is not None:
+            await self.bank.settle_all()
+            self.bank.check_over(self.gateway.records())
         records = self.gateway.records()
         invariants.check_lots(records, self._ledger.lots)
         invariants.check_survival(records, self._ledger.confirmed)
@@ -335,6 +357,8 @@ class World:
         if self._cause is not None:
             raise self._cause
         self.gateway.check()
+        for buyer in self.buyers:
+            buyer.check()
         now_ms = int(self.loop.time() * 1_000)
         gateway = self.gateway.gateway
         fronts = {} if gateway is None else gateway.fronts
@@ -373,6 +397,23 @@ class World:
     async def _sleep_until(self, at_s: float) -> None:
         await asyncio.sleep(max(0.0, at_s - self.loop.time()))
 
+    def _open_bank(self) -> Bank:
+        """Open everybody's account, and let everybody sign."""
+        self._market = self._market._replace(signed=True)
+        return Bank(
+            self.loop,
+            random.Random(self.options.seed),
+            batteries=[f"battery-{number}" for number in range(1, BATTERIES_MAX + 1)],
+            buyers=[f"buyer-{number}" for number in range(1, BUYERS_MAX + 1)],
+            tell=self._tell,
+            fail=self._fail,
+        )
+
+    def _bank_lived(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._fail(error)
+
     def _make_gateway(self) -> GatewayHost:
         rng = random.Random(self._rng.random())
         names = battery_names(rng)
@@ -389,7 +430,7 @@ class World:
             self._sold_wh[name] = self.devices[name].sold_wh
         host = GatewayHost(
             "gateway",
-            site_toml(rng, names, self._market),
+            site_toml(rng, names, self._market, "" if self.bank is None else self.bank.site_toml()),
             directory=self.options.directory,
             devices=self.devices,
             loop=self.loop,
@@ -397,6 +438,7 @@ class World:
             rng=rng,
             tell=self._tell,
             idle_poll_s=_IDLE_POLL_S,
+            bank=self.bank,
         )
         for site in host.site.batteries:
             device = self.devices[site.name]
@@ -406,15 +448,18 @@ class World:
         return host
 
     def _make_buyer(self, part: BuyerPart) -> BuyerHost:
+        cosigns = part.seed % 4 > 0
+        more = "" if self.bank is None else self.bank.buyer_toml(part.name, time_lapse=TIME_LAPSE, cosigns=cosigns)
         return BuyerHost(
             part.name,
-            buyer_toml(part, len(self.devices), self._market),
+            buyer_toml(part, len(self.devices), self._market) + more,
             directory=self.options.directory,
             loop=self.loop,
             network=self.network,
             rng=random.Random(part.seed),
             tell=self._tell,
-            forgets_time=part.forgets_time,
+            forgets_time=part.forgets_time and self.bank is None,
+            bank=self.bank,
         )
 
     def _bury(self) -> None:
@@ -440,6 +485,7 @@ class World:
             delivered_wh=int(sum(device.sold_wh - self._sold_wh[name] for name, device in self.devices.items())),
             settled=self._billing.settled,
             steps=self.loop.steps,
+            **(Totals() if self.bank is None else self.bank.totals())._asdict(),
         )
 
 

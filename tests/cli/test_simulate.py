@@ -29,6 +29,16 @@ def test_each_seed_is_a_line() -> None:
     assert f"digest={second['digest']}" in again.stdout
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("world", "figure"), [("--settled", "paid_units"), ("--cheques", "paid")])
+def test_worlds_with_money_say_what_was_paid(world: str, figure: str) -> None:
+    hours = "1" if world == "--cheques" else "0.3"
+    done = simulate(world, "--hours", hours, "--seed", "5", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)[figure] > 0
+    assert simulate(world, "--hours", hours, "--seed", "5", "--json").stdout == done.stdout
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -44,6 +54,7 @@ def test_each_seed_is_a_line() -> None:
         ("--seeds", "0"),
         ("--seeds", "-3"),
         ("seven",),
+        ("--settled", "--cheques"),
     ],
 )
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from settlement.dispatch import Dispatch
 from settlement.outbox_file import Loaded, OutboxFile
 from settlement.outbox_records import Attempt, AttemptState, Outcome
 from settlement.progress import Step
-from settlement.rpc import RpcClient
+from settlement.rpc import RpcClient, health
 from settlement.settler_types import Stage
 from simulation import cheques
 from simulation.cheque_faults import ChequeFaults
@@ -112,7 +112,7 @@ def test_a_settler_that_is_impatient_is_caught(monkeypatch: pytest.MonkeyPatch, 
 
 def test_a_settler_that_follows_any_cluster_is_caught(monkeypatch: pytest.MonkeyPatch, directory: Path) -> None:
     async def trusting(self: RpcClient, place: int) -> None:
-        self._healths[place] = replace(self._healths[place], verified=True)
+        self._healths[place] = health.verified(self._healths[place], self._monotonic_s())
 
     monkeypatch.setattr(RpcClient, "_verify", trusting)
     assert "another cluster" in caught(directory, foreign=20)

@@ -37,3 +37,15 @@ def test_a_quarter_of_an_hour_in_the_quick_tests_too(tmp_path: Path) -> None:
     summary = run(Options(seed=5, hours=0.25, directory=tmp_path))
     assert summary.awards >= 5
     assert summary.settled >= 5
+
+
+@pytest.mark.slow
+@pytest.mark.hours
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("seed", range(1, 9))
+def test_every_trade_over_the_wire_is_paid_by_what_was_metered(seed: int, directory: Path) -> None:
+    """Agent and buyers with `[settlement]`, on the real program, under all faults of both worlds."""
+    summary = run(Options(seed=seed, hours=0.5, directory=directory, settled=True))
+    assert summary.trades >= 10
+    assert summary.trades - 2 <= summary.paid_trades <= summary.trades
+    assert summary.paid_units > summary.fee_units > 0
