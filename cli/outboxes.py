@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from cli.holder import HolderError
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from settlement.contract import Venue
     from settlement.outbox_records import Attempt, TradeRecord
 
 
@@ -23,8 +24,19 @@ class Paid:
     role: str
     outbox: Path
     base_units_per_cent: int
+    venue: Venue
+    """Where the file says that trades are paid now."""
     journal: Path | None = None
     """Of the agent, which holds the metered samples; None for a buyer."""
+
+    def seen(self, record: TradeRecord) -> TradeRecord:
+        """Return a trade with what hinders it, where no settler can have written it down: the file has changed."""
+        if record.stage.is_done or record.cheque.contract.venue == self.venue:
+            return record
+        problem = (
+            "for another program, cluster or mint than the file names now: it is paid when those stand there again"
+        )
+        return replace(record, problem=problem)
 
     def c(self, units: int | None) -> str:
         """Return an amount in base units as people write it."""
@@ -74,7 +86,8 @@ def trades_in(paid: Paid, limit: int) -> Iterator[tuple[TradeRecord, tuple[Attem
     from settlement.outbox_file import read_outbox
 
     if paid.outbox.exists():
-        yield from read_outbox(paid.outbox, limit=limit)
+        for record, attempts in read_outbox(paid.outbox, limit=limit):
+            yield paid.seen(record), attempts
 
 
 def trade_row(paid: Paid, record: TradeRecord) -> dict[str, Any]:
@@ -152,6 +165,7 @@ def _buyer(path: Path) -> Paid:
         role="buyer",
         outbox=config.directory / config.settlement.outbox,
         base_units_per_cent=config.settlement.base_units_per_cent,
+        venue=config.settlement.venue,
     )
 
 
@@ -168,6 +182,7 @@ def _sellers(path: Path) -> list[Paid]:
             role="battery",
             outbox=settlement.outbox_of(battery.name),
             base_units_per_cent=settlement.terms.base_units_per_cent,
+            venue=settlement.terms.venue,
             journal=site.storage.journal,
         )
         for battery in site.batteries

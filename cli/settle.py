@@ -38,6 +38,7 @@ def status(*, site: _Site = None, config: _Config = None, as_json: _Json = False
     with complaints("settle status"):
         for paid in outboxes_of(site=site, config=config):
             loaded = read_stages(paid.outbox) if paid.outbox.exists() else Loaded()
+            loaded.open_trades = [paid.seen(record) for record in loaded.open_trades]
             print(json.dumps(_status(paid, loaded)) if as_json else "\n".join(_status_lines(paid, loaded)))
 
 

@@ -130,6 +130,15 @@ def test_status_says_how_many_are_how_far_and_what_is_in_the_way(place: Place) -
     assert f"{place.sent.trade_id.hex()[:16]} settle sent, not final yet: {to_base58(SIGNATURE)}" in told
 
 
+def test_trades_of_another_ledger_than_the_files_are_said_to_wait_for_it(place: Place) -> None:
+    place.config.write_text(CONFIG + SETTLEMENT.replace(to_base58(bytes([5]) * 32), to_base58(bytes([7]) * 32)))
+    told = ran("settle", "status", "--config", place.config)
+    assert told.count("for another program, cluster or mint than the file names now") == 2
+    found = {row["trade_id"]: row["problem"] for row in rows("trades", "--config", place.config)}
+    assert found[place.settled.trade_id.hex()] is None
+    assert "another program, cluster or mint" in found[place.sent.trade_id.hex()]
+
+
 def test_a_retry_is_a_wish_that_the_settler_finds(place: Place) -> None:
     ran("settle", "retry", place.stuck.trade_id.hex()[:8], "--config", place.config)
     assert place.file.take_wishes() == (place.stuck.trade_id,)
