@@ -35,7 +35,7 @@ BY_HAND = [
 ]
 PAID_BY_HAND = [
     (
-        "wattbid ledger --init --line-usdc 100 --site deploy/examples/site-settled.toml "
+        "wattbid ledger --data wattbid-ledger --init --line-usdc 100 --site deploy/examples/site-settled.toml "
         "--config deploy/examples/aggregator-settled.toml"
     ),
     "wattbid sim battery",
