@@ -82,9 +82,11 @@ class Runs:
 
     @property
     def committed_wh(self) -> int:
-        """The energy that trades are still to receive."""
-        owed = (r for r in self._runs if r.closing is None or r.closing.for_energy)
-        return sum(run.trade.energy_wh - self._delivered_wh(run) for run in owed)
+        """The energy that trades are still to receive.
+
+        A trade that is being ended counts until its end is on its way to the disk: a next start would go on with it.
+        """
+        return sum(run.trade.energy_wh - self._delivered_wh(run) for run in self._runs)
 
     @property
     def active(self) -> tuple[ActiveDelivery, ...]:

@@ -349,6 +349,24 @@ def test_what_is_still_owed_falls_as_energy_flows(tmp_path: Path) -> None:
     run(story())
 
 
+def test_a_delivery_that_is_ended_early_is_owed_until_its_end_is_on_record(tmp_path: Path) -> None:
+    """A start before that goes on with it: nobody else may have been promised its energy."""
+
+    async def story() -> None:
+        async with world(tmp_path) as here:
+            sold = trade(energy_wh=500, power_w=3_600)
+            await here.confirm(sold)
+            await asyncio.sleep(100.5)
+            assert here.delivery.stop(*sold.key, 15, "enough")
+            assert not here.ear.ended
+            assert 398 <= here.delivery.committed_wh <= 402
+            await asyncio.sleep(10)
+            assert len(here.ear.ended) == 1
+            assert here.delivery.committed_wh == 0
+
+    run(story())
+
+
 def test_the_control_loop_beats_four_times_a_second_also_when_idle(tmp_path: Path) -> None:
     async def story() -> None:
         async with world(tmp_path) as here:
