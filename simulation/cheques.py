@@ -203,7 +203,10 @@ class ChequeWorld:
             if self.loop.time() >= self.options.hours * _HOUR_S or len(self.deals) >= self.options.trades_max:
                 return
             number += 1
-            battery, buyer = rng.choice(self.batteries), rng.choice(self.buyers)
+            here = [host for host in self.buyers if not host.is_gone]
+            if not here:
+                continue
+            battery, buyer = rng.choice(self.batteries), rng.choice(here)
             deal = self._agree(random.Random(rng.random()), battery, buyer, number)
             if deal is not None:
                 self._start(self._deliver(deal, battery, buyer, random.Random(rng.random())))
@@ -247,7 +250,7 @@ class ChequeWorld:
         self._tell("world", "agreed", {"trade": deal.trade_id.hex(), "true_wh": deal.true_wh, "says": deal.final_wh})
         battery.learn(deal.cheque("battery"))
         buyer.learn(deal.cheque("buyer"))
-        if buyer.person.conduct == "vanishes" and rng.random() < 0.15:
+        if buyer.person.conduct == "vanishes" and rng.random() < 0.08:
             buyer.vanish()
         for part in range(1, _INTERIMS + 1):
             await asyncio.sleep(deal.lasts_s / (_INTERIMS + 1))
