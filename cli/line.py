@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from solders.instruction import Instruction
 
     from cli.holder import Holder
+    from settlement.ledger.landing import Lander
     from settlement.line_list import Holdings
     from settlement.opening import Opening
 
@@ -25,6 +26,7 @@ app = typer.Typer(help="What a buyer lays aside for batteries.", no_args_is_help
 _Config = Annotated[Path, typer.Option("--config", help="The aggregator's file.")]
 _Battery = Annotated[str, typer.Argument(metavar="BATTERY", help="The battery's wallet (base58).")]
 _Amount = Annotated[str, typer.Argument(metavar="AMOUNT", help="In c: 1250 is 12.50 of the money.")]
+_All = Annotated[bool, typer.Option("--all", help="Even if too little stays for the bond of a dispute.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
@@ -51,15 +53,23 @@ def deposit(amount: _Amount, *, config: _Config, as_json: _Json = False) -> None
 
 
 @app.command()
-def withdraw(amount: _Amount, *, config: _Config, as_json: _Json = False) -> None:
+def withdraw(amount: _Amount, *, config: _Config, all_: _All = False, as_json: _Json = False) -> None:
     """Take money that no Line holds back to the buyer's token account."""
-    _move("withdraw", config, amount, lambda opening, buyer, units: opening.withdraw(buyer, units), as_json=as_json)
+
+    def taken(opening: Opening, buyer: bytes, units: int) -> list[Instruction]:
+        return opening.withdraw(buyer, units)
+
+    _move("withdraw", config, amount, taken, as_json=as_json, takes_from_escrow=not all_)
 
 
 @app.command()
-def allot(battery: _Battery, amount: _Amount, *, config: _Config, as_json: _Json = False) -> None:
+def allot(battery: _Battery, amount: _Amount, *, config: _Config, all_: _All = False, as_json: _Json = False) -> None:
     """Lay money of the escrow aside for a battery's cheques; it comes back 8 days after `release` at the earliest."""
-    _on_line("allot", config, battery, amount, lambda o, buyer, to, units: o.allot(buyer, to, units), as_json=as_json)
+
+    def laid(opening: Opening, buyer: bytes, to: bytes, units: int) -> list[Instruction]:
+        return opening.allot(buyer, to, units)
+
+    _on_line("allot", config, battery, amount, laid, as_json=as_json, takes_from_escrow=not all_)
 
 
 @app.command()
@@ -106,15 +116,24 @@ def _move(
     make: Callable[[Opening, bytes, int], list[Instruction]],
     *,
     as_json: bool,
+    takes_from_escrow: bool = False,
 ) -> None:
     """Bring one transaction of the buyer's onto the ledger."""
     from settlement.exchange import to_base58
+    from settlement.registering import require_program
 
     with complaints(f"line {what}"):
         holder = _buyer(config)
         units = _units(amount, holder)
         buyer = holder.wallet.public_key
-        signature = holder.run(lambda lander, opening: lander.land(make(opening, buyer, units)))
+
+        async def move(lander: Lander, opening: Opening) -> bytes:
+            config = await require_program(lander, opening)
+            if takes_from_escrow:
+                await _keep_bond(lander, opening, units, least=config.min_bond)
+            return await lander.land(make(opening, buyer, units))
+
+        signature = holder.run(move)
         said = {"done": what, "units": units, "signature": to_base58(signature)}
         _tell(said, f"{what}: {units / holder.base_units_per_cent:.2f} c", as_json=as_json)
 
@@ -127,10 +146,28 @@ def _on_line(
     make: Callable[[Opening, bytes, bytes, int], list[Instruction]],
     *,
     as_json: bool,
+    takes_from_escrow: bool = False,
 ) -> None:
     with complaints(f"line {what}"):
         to = _wallet(battery)
-    _move(what, config, amount, lambda opening, buyer, units: make(opening, buyer, to, units), as_json=as_json)
+
+    def moved(opening: Opening, buyer: bytes, units: int) -> list[Instruction]:
+        return make(opening, buyer, to, units)
+
+    _move(what, config, amount, moved, as_json=as_json, takes_from_escrow=takes_from_escrow)
+
+
+async def _keep_bond(lander: Lander, opening: Opening, units: int, *, least: int) -> None:
+    """Raise OpeningError when an escrow with Lines would keep less than the bond that a dispute takes."""
+    from settlement.program.accounts import Escrow
+    from settlement.registering import OpeningError, read
+
+    escrow = await read(lander, opening, Escrow, opening.escrow(lander.payer.public_key))
+    if escrow is not None and units <= escrow.available < units + least:
+        raise OpeningError(
+            f"this would leave {escrow.available - units} base units free in the escrow: a dispute takes a bond of at "
+            f"least {least} from there, and without it nobody can object to a claim; deposit more, or --all"
+        )
 
 
 def _buyer(config: Path) -> Holder:

@@ -1,8 +1,9 @@
 """Gets transactions onto any cluster, one after the other or many at once, for setting up and for deploying.
 
-Nothing is kept on disk: what is sent through here must be harmless when it lands twice, or fail then. (Payments go
-through the outbox.) Bytes are sent again until they land or their blockhash is no longer good; then they are signed
-anew. Endpoints that fail for the moment are waited for.
+Nothing is kept on disk: whoever is interrupted looks at the ledger before he repeats. (Payments of trades go through
+the outbox.) Bytes are sent again until they land. They are signed anew only when the finalized block height has passed
+the last one at which they could land and a search through the history does not know them, so nothing lands twice.
+Endpoints that fail for the moment are waited for.
 """
 
 from __future__ import annotations
@@ -116,10 +117,10 @@ class Lander:
                     await self._send(one)
             polls += 1
             await self._sleep(_POLL_S)
-            landed |= await self._landed(waiting)
+            landed |= await self._landed(waiting, history=over)
             if over:
                 break
-            height = await self.patiently(lambda: self.client.block_height("confirmed"))
+            height = await self.patiently(lambda: self.client.block_height("finalized"))
             over = height > blockhash.last_valid_block_height
         return landed
 
@@ -134,13 +135,13 @@ class Lander:
         except (RpcError, NoEndpointError) as error:
             await self._sleep(_pause_s(error))  # and it is sent again with the next round
 
-    async def _landed(self, waiting: dict[int, SignedTransaction]) -> dict[int, bytes]:
+    async def _landed(self, waiting: dict[int, SignedTransaction], *, history: bool) -> dict[int, bytes]:
         found: dict[int, bytes] = {}
         places = list(waiting)
         for at in range(0, len(places), STATUSES_MAX):
             some = places[at : at + STATUSES_MAX]
             asked = [waiting[place].signature for place in some]
-            statuses = await self.patiently(partial(self.client.statuses, asked, history=False))
+            statuses = await self.patiently(partial(self.client.statuses, asked, history=history))
             for place, status in zip(some, statuses, strict=True):
                 if status is None or not status.reached("confirmed"):
                     continue

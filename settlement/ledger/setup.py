@@ -33,6 +33,8 @@ R = TypeVar("R", bound=Record)
 
 FEE_BPS: Final = 50
 MIN_BOND: Final = 1_000_000
+_FOR_BONDS: Final = 20 * MIN_BOND
+_TOKEN_AMOUNT: Final = slice(64, 72)
 TIMEOUT_S: Final = 14 * 86_400
 BASE_UNITS_PER_CENT: Final = 10_000
 DECIMALS: Final = 6
@@ -160,7 +162,10 @@ async def register(lander: Lander, place: Place, member: Member) -> bool:
 
 
 async def cover(lander: Lander, place: Place, buyer: Signer, batteries: Sequence[bytes], *, units: int) -> None:
-    """Bring the Line from a buyer to each battery up to so many base units, out of the buyer's token account."""
+    """Bring the Line from a buyer to each battery up to so many base units, out of the buyer's token account.
+
+    What the account can spare goes into the escrow beside them: a dispute takes its bond from there.
+    """
     opening, wallet = place.opening, buyer.public_key
     if await account_of(lander, bytes(opening.escrow(wallet))) is None:
         await lander.land(opening.open_escrow(wallet), buyer)
@@ -170,7 +175,9 @@ async def cover(lander: Lander, place: Place, buyer: Signer, batteries: Sequence
     available = 0 if escrow is None else escrow.available
     short = sum(amount for amount in missing.values() if amount > 0) - available
     if short > 0:
-        await lander.land(opening.deposit(wallet, short), buyer)
+        held = await account_of(lander, bytes(opening.tokens(wallet)))
+        spare = 0 if held is None else int.from_bytes(held.data[_TOKEN_AMOUNT], "little") - short
+        await lander.land(opening.deposit(wallet, short + max(0, min(spare, _FOR_BONDS))), buyer)
     for battery, line in lines.items():
         opened = opening.open_line(wallet, battery) if line is None else []
         allotted = opening.allot(wallet, battery, missing[battery]) if missing[battery] > 0 else []

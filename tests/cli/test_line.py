@@ -114,6 +114,9 @@ def test_money_goes_onto_a_line_and_is_asked_back(ledger: Ledger) -> None:
     assert "(6007)" in ran("line", "release", battery, "--config", config, status=1)
     assert "(6026)" in ran("line", "close", battery, "--config", config, status=1)
     assert "(6016)" in ran("line", "allot", battery, "999999", "--config", config, status=1)
+    assert "--all" in ran("line", "allot", battery, "8650", "--config", config, status=1)
+    ran("line", "withdraw", "8650", "--all", *here)
+    assert ran("line", "show", *here)["escrow"]["available"] == 500_000
 
 
 def test_a_fresh_wallet_registers_once_it_has_sol(ledger: Ledger) -> None:
@@ -150,3 +153,4 @@ def test_another_cluster_and_a_missing_program_get_no_signature(ledger: Ledger) 
     assert "genesis hash" in ran("line", "show", "--config", config, status=1)
     config = ledger.config("lost", BUYER, program_id=to_base58(bytes([5]) * 32))
     assert "there is no program" in ran("line", "show", "--config", config, status=1)
+    assert "there is no program" in ran("line", "deposit", "1", "--config", config, status=1)
