@@ -43,14 +43,14 @@ def verify(
     findings = list(check_papers(found))
     if rpc:
         try:
-            happened = asyncio.run(_paid(found, tuple(rpc)))
+            happened, others = asyncio.run(_paid(found, tuple(rpc)))
         except SettlementError as error:
             typer.echo(f"wattbid verify: {error}", err=True)
             raise typer.Exit(1) from error
         if happened is None:
             findings.append(Finding("payment", False, "nothing on the ledger ends this trade, as far as is final"))
         else:
-            findings += check_payment(found, happened)
+            findings += check_payment(found, happened, others)
     _tell(found, findings, as_json=as_json)
     if not all(finding.holds for finding in findings):
         raise typer.Exit(1)
@@ -68,8 +68,8 @@ def _read(path: Path) -> Bundle:
         raise typer.Exit(_USAGE) from error
 
 
-async def _paid(bundle: Bundle, urls: tuple[str, ...]) -> Happened | None:
-    """Return the finalized transaction that ended the trade: the one that is named, else one at its address."""
+async def _paid(bundle: Bundle, urls: tuple[str, ...]) -> tuple[Happened | None, list[Happened]]:
+    """Return the finalized transaction that ended the trade, named or found at its address, and its others."""
     from solders.pubkey import Pubkey
 
     from settlement.program.addresses import Addresses
@@ -88,14 +88,16 @@ async def _paid(bundle: Bundle, urls: tuple[str, ...]) -> Happened | None:
             monotonic_s=time.monotonic,
             rng=random.Random(),  # noqa: S311 - jitter of back-offs
         )
-        named = [] if bundle.signature is None else [bundle.signature]
+        named = bundle.signature
         address = bytes(Addresses(program).trade(bundle.cheque.trade_id))
-        for signature in named or await client.signatures_for(address, limit=_LOOKED_AT):
+        at_address = await client.signatures_for(address, limit=_LOOKED_AT)
+        found: dict[bytes, Happened] = {}
+        for signature in dict.fromkeys((*((named,) if named else ()), *at_address)):
             told = await client.transaction(signature)
-            happened = None if told is None else read_transaction(told, program)
-            if happened is not None and (named or ends(bundle, happened)):
-                return happened
-        return None
+            if told is not None:
+                found[signature] = read_transaction(told, program)
+        ended = [one for signature, one in found.items() if signature == named or (not named and ends(bundle, one))]
+        return (ended[0] if ended else None), [one for one in found.values() if one not in ended]
     finally:
         await transport.close()
 

@@ -16,7 +16,7 @@ from settlement.program.constants import HOW_COSIGNED, HOW_FINALIZED, HOW_RESOLV
 from settlement.signing import check_contract, check_receipt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from settlement.bundle import Bundle
     from settlement.cheque import SignedReceipt
@@ -60,8 +60,11 @@ def check_papers(bundle: Bundle) -> Iterator[Finding]:
         yield _evidence(bundle, cheque.final)
 
 
-def check_payment(bundle: Bundle, happened: Happened) -> Iterator[Finding]:
-    """Yield whether a finalized transaction of the contract's program paid this trade, and by the formula."""
+def check_payment(bundle: Bundle, happened: Happened, earlier: Sequence[Happened] = ()) -> Iterator[Finding]:
+    """Yield whether a finalized transaction of the contract's program paid this trade, and by the formula.
+
+    `earlier` are other transactions of the trade: what a dispute has paid already is not taken back by an agreement.
+    """
     contract = bundle.cheque.contract
     event = next((one for one in happened.events if _settles(one, bundle)), None)
     landed = happened.error is None
@@ -72,7 +75,8 @@ def check_payment(bundle: Bundle, happened: Happened) -> Iterator[Finding]:
     wallets = (event.battery_wallet, event.buyer_wallet) == (contract.battery_wallet, contract.buyer_wallet)
     yield Finding("parties", wallets, f"{to_base58(event.battery_wallet)} was paid by {to_base58(event.buyer_wallet)}")
     yield _energy(bundle, event)
-    payout = amount_of(contract.price_e4, event.delivered_wh, contract.base_units_per_cent)
+    by_energy = amount_of(contract.price_e4, event.delivered_wh, contract.base_units_per_cent)
+    payout = max(by_energy, _safe_already(bundle, earlier)) if event.how == HOW_COSIGNED else by_energy
     fee = fee_of(payout, contract.fee_bps)
     by_formula = (event.payout, event.fee) == (payout, fee)
     words = (
@@ -82,6 +86,18 @@ def check_payment(bundle: Bundle, happened: Happened) -> Iterator[Finding]:
     parts = event.payout + event.fee + event.returned
     words = f"{event.payout} + {event.fee} + {event.returned} of {contract.reserve} reserved"
     yield Finding("sum", parts == event.reserved == contract.reserve, words)
+
+
+def _safe_already(bundle: Bundle, earlier: Sequence[Happened]) -> int:
+    """Return what a dispute had paid or held of the safe part, in base units."""
+    told = [event for one in earlier for event in one.events]
+    ours = [
+        event
+        for event in told
+        if isinstance(event, events.Disputed | events.Attested) and event.trade_id == bundle.cheque.trade_id
+    ]
+    held = sum(event.held for event in ours if isinstance(event, events.Disputed))
+    return max((event.paid for event in ours), default=0) + held
 
 
 def ends(bundle: Bundle, happened: Happened) -> bool:

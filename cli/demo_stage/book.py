@@ -175,6 +175,7 @@ class Book:
     def ledger_balances(self, balances: Balances) -> None:
         """Take in what lies where."""
         self.payments.balances = balances
+        self.payments.first = self.payments.first or balances
         self.on_change()
 
     # what batteries tell

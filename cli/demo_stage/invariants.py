@@ -196,6 +196,22 @@ def _wallets_hold_it(evidence: Evidence) -> Iterator[str]:
             yield f"{buyer}: {held} units in the vault, {balances.owed[buyer]} owed"
 
 
+def _lines_fell_by_it(evidence: Evidence) -> Iterator[str]:
+    """Every Line holds what it held at the beginning, less payouts and fees of its trades, to the base unit."""
+    payments = evidence.payments
+    if payments.first is None or payments.balances is None:
+        return
+    for (buyer, site), held in payments.balances.lines.items():
+        paid = sum(
+            (payment.payout or 0) + (payment.fee or 0)
+            for trade in evidence.trades
+            if (trade.aggregator, trade.battery) == (buyer, site)
+            and (payment := payments.known.get(trade.trade_id)) is not None
+        )
+        if payments.first.lines[buyer, site] - paid != held:
+            yield f"{buyer} to {site}: {payments.first.lines[buyer, site]} units less {paid} are not {held}"
+
+
 def _clean_end(evidence: Evidence) -> Iterator[str]:
     yield from evidence.left_running
     yield from evidence.bad_ends
@@ -217,6 +233,7 @@ INVARIANTS: Final[dict[str, Callable[[Evidence], Iterator[str]]]] = {
     "trades_as_asked": _enough_trades,
     "payout_fee_returned_are_reserved": _payments_add_up,
     "payments_follow_the_formula": _payments_by_formula,
+    "lines_fell_by_what_was_paid": _lines_fell_by_it,
     "every_delivery_is_paid": _deliveries_paid,
     "wallets_and_vaults_hold_it": _wallets_hold_it,
     "nothing_left_running": _clean_end,

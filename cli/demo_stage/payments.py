@@ -85,6 +85,9 @@ class Payments:
     """Of all settled trades."""
     last_signature: str = ""
     balances: Balances | None = None
+    """As of the last look."""
+    first: Balances | None = None
+    """As of the first look, before anybody traded."""
 
     def promised(self, trade_id: str) -> Payment:
         """Return what is known of a trade, noted when it is new."""

@@ -137,8 +137,11 @@ def balances(book: Book, **paid: int) -> Balances:
 
 def pay(book: Book, site: str = "home", *, bid_id: int = BID) -> None:
     """The ledger pays what `deliver` delivered."""
+    book.ledger_balances(balances(book))
     book.ledger_event(happened(settled(bid_id)))
-    book.ledger_balances(balances(book, **{site: 191_500}))
+    after = balances(book, **{site: 191_500})
+    after.lines["amber", site] -= 191_500 + 957
+    book.ledger_balances(after)
 
 
 def evidence_of(book: Book, *, wanted: int | None = None) -> Evidence:

@@ -67,6 +67,8 @@ BREAKS: list[tuple[str, Callable[[Evidence], object]]] = [
     ("payments_follow_the_formula", _paid("payout", 191_501)),
     ("payments_follow_the_formula", _paid("delivered_wh", 499)),
     ("payments_follow_the_formula", _paid("fee", 958)),
+    ("lines_fell_by_what_was_paid", lambda evidence: _balances(evidence).lines.update({("amber", "home"): 4_807_542})),
+    ("lines_fell_by_what_was_paid", lambda evidence: _balances(evidence).lines.update({("delta", "farm"): 4_999_999})),
     ("every_delivery_is_paid", _paid("stage", "claimed")),
     ("every_delivery_is_paid", lambda evidence: evidence.payments.known.clear()),
     ("wallets_and_vaults_hold_it", lambda evidence: setattr(evidence.payments, "balances", None)),

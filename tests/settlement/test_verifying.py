@@ -167,3 +167,15 @@ def test_a_damaged_bundle_is_refused_or_read_never_a_crash(data: st.DataObject) 
     except BundleError:
         return
     assert all(isinstance(finding, Finding) for finding in check_papers(found))
+
+
+def test_an_agreement_after_a_dispute_takes_nothing_back() -> None:
+    """docs/decisions/011: both may agree on less than was safe, and what was paid stays."""
+    safe = CONTRACT.split(2_200)
+    disputed = events.Disputed(
+        CONTRACT.trade_id, bytes(32), 7, 2_400, 2_200, 2_200, safe.payout - 1_000, 1_000, 1_000, 9, 1, 1
+    )
+    figures = {"payout": safe.payout, "fee": safe.fee, "returned": safe.returned}
+    paid = happened(settled(**figures))
+    assert bad(check_payment(BUNDLE, paid, [happened(disputed)])) == set()
+    assert bad(check_payment(BUNDLE, paid)) == {"payout"}
