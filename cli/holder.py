@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _USAGE = 2
+_PATIENCE_S = 15.0
+"""Somebody sits before it."""
 
 
 class HolderError(Exception):
@@ -59,7 +61,14 @@ class Holder:
                 monotonic_s=time.monotonic,
                 rng=random.Random(),  # noqa: S311 - jitter of back-offs
             )
-            return await work(Lander(client, self.wallet, sleep=asyncio.sleep), Opening(self.venue))
+            lander = Lander(
+                client,
+                self.wallet,
+                sleep=asyncio.sleep,
+                patience_s=_PATIENCE_S,
+                tell=lambda text: typer.echo(text, err=True),
+            )
+            return await work(lander, Opening(self.venue))
         finally:
             await transport.close()
 

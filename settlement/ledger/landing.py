@@ -39,8 +39,8 @@ _RESEND_EVERY: Final = 5
 """Polls between two times that the same bytes are sent."""
 _SIGNINGS_MAX: Final = 5
 """Blockhashes that may run out before it is given up: five minutes at least."""
-_WAITS_MAX: Final = 120
-"""Times in a row that no endpoint may answer before it is given up: two minutes at least."""
+PATIENCE_S: Final = 120.0
+"""How long no endpoint may answer before it is given up, where nobody waits for an answer."""
 _WAIT_S: Final = 1.0
 UNITS: Final = 200_000
 _HARMLESS: Final = ("AlreadyProcessed", "BlockhashNotFound")
@@ -59,13 +59,25 @@ class Lander:
     """Signs for one payer and waits until what it sent is confirmed."""
 
     def __init__(
-        self, client: RpcClient, payer: Signer, *, sleep: Callable[[float], Awaitable[None]], price: int = 0
+        self,
+        client: RpcClient,
+        payer: Signer,
+        *,
+        sleep: Callable[[float], Awaitable[None]],
+        price: int = 0,
+        patience_s: float = PATIENCE_S,
+        tell: Callable[[str], None] = lambda _text: None,
     ) -> None:
-        """`sleep` waits seconds; `price` is what priority may cost, in millionths of a lamport a compute unit."""
+        """`sleep` waits seconds; `price` is what priority may cost, in millionths of a lamport a compute unit.
+
+        `tell` hears once of each time that endpoints are waited for, for `patience_s` at most.
+        """
         self.client = client
         self.payer = payer
         self._sleep = sleep
         self._price = price
+        self._patience_s = patience_s
+        self._tell = tell
 
     async def land(self, instructions: Sequence[Instruction], *signers: Signer, units: int = UNITS) -> bytes:
         """Return the signature of a transaction once it is confirmed. Raises LandingError."""
@@ -90,14 +102,23 @@ class Lander:
 
     async def patiently(self, ask: Callable[[], Awaitable[Any]]) -> Any:
         """Return what a question brings, asked again while no endpoint can answer. Raises RpcError in the end."""
-        for _ in range(_WAITS_MAX):
+        waited_s = 0.0
+        cause: RpcError | None = None
+        while True:
             try:
                 return await ask()
             except (WrongClusterError, RefusedError):
                 raise
             except (RpcError, NoEndpointError) as error:
-                await self._sleep(_pause_s(error))
-        return await ask()
+                if isinstance(error, RpcError):
+                    cause = error
+                pause_s = _pause_s(error)
+                if waited_s + pause_s > self._patience_s:
+                    raise cause or error from error
+                if not waited_s:
+                    self._tell(f"{error}; trying for {self._patience_s:.0f} s")
+                await self._sleep(pause_s)
+                waited_s += pause_s
 
     def _signed(
         self, instructions: Sequence[Instruction], blockhash: Blockhash, signers: Sequence[Signer], units: int

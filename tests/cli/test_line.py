@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 import urllib.request
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -29,7 +30,7 @@ class Ledger(NamedTuple):
     mint: str
     directory: Path
 
-    def config(self, name: str, root: bytes, **more: str) -> Path:
+    def config(self, name: str, root: bytes, **more: object) -> Path:
         """Return an aggregator's file whose keys come from this root."""
         root_file = self.directory / f"{name}.root"
         if not root_file.exists():
@@ -154,3 +155,12 @@ def test_another_cluster_and_a_missing_program_get_no_signature(ledger: Ledger) 
     config = ledger.config("lost", BUYER, program_id=to_base58(bytes([5]) * 32))
     assert "there is no program" in ran("line", "show", "--config", config, status=1)
     assert "there is no program" in ran("line", "deposit", "1", "--config", config, status=1)
+
+
+def test_a_ledger_that_is_gone_is_told_within_seconds(ledger: Ledger) -> None:
+    config = ledger.config("alone", BUYER, rpc=["http://127.0.0.1:9"])
+    began_s = time.monotonic()
+    said = ran("line", "show", "--config", config, status=1)
+    assert time.monotonic() - began_s < 30
+    assert "http://127.0.0.1:9" in said
+    assert "trying for 15 s" in said
