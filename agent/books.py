@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from agent.books_cheques import Cheques, forget_old, take_cashed, take_confirmed, take_final, take_receipt
+from agent.books_cheques import Cheques, Numbers, forget_old, take_cashed, take_confirmed, take_final, take_receipt
 from agent.books_codec import books_from_body
 from agent.books_types import (
     BUYERS_MAX,
@@ -84,7 +84,7 @@ class BooksFold:
             if record.kind == Kind.CHECKPOINT:
                 self.unreadable_checkpoint = record.seq
         draft.forget_ends(record.at_ms)
-        forget_old(draft.cheques, record.at_ms)
+        forget_old(draft.cheques, draft.numbers, record.at_ms)
 
     def books(self) -> dict[str, Books]:
         """Return the books so far."""
@@ -100,6 +100,7 @@ class _Draft:
     trades: dict[TradeKey, BookedTrade] = field(default_factory=dict)
     ends: dict[TradeKey, BookedEnd] = field(default_factory=dict)
     cheques: Cheques = field(default_factory=dict)
+    numbers: Numbers = field(default_factory=dict)
     take_over: BookedTakeOver | None = None
     standings: dict[str, BookedStanding] = field(default_factory=dict)
     last_lot_id: int = 0
@@ -299,7 +300,7 @@ def _receipt(draft: _Draft, record: Record) -> None:
 
 
 def _cashed(draft: _Draft, record: Record) -> None:
-    take_cashed(draft.cheques, record)
+    take_cashed(draft.cheques, draft.numbers, record)
 
 
 def _reputation(draft: _Draft, record: Record) -> None:

@@ -1,6 +1,9 @@
 """The cheques in a battery's books: confirmed trades that are paid on a ledger, until they are. Pure.
 
 A trade's cheque outlives its delivery: it is dropped when the ledger has paid it, or long after nothing can come of it.
+Of one that was not paid the number stays: its receipts are signed, and what both have signed pays as long as the Line's
+number is unused, so that no other contract may ever have it.
+
 Keys are trade ids in hex, because a bid's id comes round and a contract does not.
 """
 
@@ -12,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from agent.records import Deal
 from settlement.contract import Contract
 from settlement.errors import TermsError
+from settlement.lines import NUMBERS
+from settlement.settler_types import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
@@ -20,6 +25,15 @@ if TYPE_CHECKING:
 
 KEPT_AFTER_S: Final = 30 * 86_400
 """How long a cheque is kept that can no longer be claimed: its buyer may still co-sign, and disputes end within it."""
+NUMBERED_MAX: Final = 1_024
+"""Buyers whose numbers are kept; each has put money on a Line, and the battery has not claimed it."""
+
+
+class BookedNumbers(NamedTuple):
+    """The numbers of unpaid contracts on one Line, rising; their cheques are gone from the books."""
+
+    generation: int
+    numbers: tuple[int, ...]
 
 
 class BookedReceipt(NamedTuple):
@@ -67,6 +81,8 @@ class BookedCheque:
 
 
 Cheques = dict[str, BookedCheque]
+Numbers = dict[str, BookedNumbers]
+"""By the buyer's wallet in hex, whoever had one added last at the end."""
 
 
 def take_confirmed(cheques: MutableMapping[str, BookedCheque], deal: Deal) -> None:
@@ -104,15 +120,37 @@ def take_receipt(cheques: MutableMapping[str, BookedCheque], record: Record) -> 
         cheques[trade_id] = replace(cheque, interim=booked)
 
 
-def take_cashed(cheques: MutableMapping[str, BookedCheque], record: Record) -> None:
-    """The ledger has paid a trade, or never will."""
-    cheques.pop(str(record.body["trade_id"]), None)
+def take_cashed(cheques: MutableMapping[str, BookedCheque], numbers: Numbers, record: Record) -> None:
+    """The ledger has paid a trade, or never will: then its number stays."""
+    cheque = cheques.pop(str(record.body["trade_id"]), None)
+    if cheque is not None and record.body["stage"] != Stage.SETTLED.value:
+        keep_number(numbers, cheque)
 
 
-def forget_old(cheques: MutableMapping[str, BookedCheque], at_ms: int) -> None:
-    """Drop cheques from the front that nothing can come of any more at a wall time."""
+def forget_old(cheques: MutableMapping[str, BookedCheque], numbers: Numbers, at_ms: int) -> None:
+    """Drop cheques from the front that nothing can come of any more at a wall time; their numbers stay."""
     while cheques:
         trade_id, oldest = next(iter(cheques.items()))
         if oldest.valid_until_s + KEPT_AFTER_S >= at_ms // 1_000:
             return
         del cheques[trade_id]
+        keep_number(numbers, oldest)
+
+
+def keep_number(numbers: Numbers, cheque: BookedCheque) -> None:
+    """Remember the number of a cheque that leaves the books unpaid.
+
+    Of each buyer the newest Line counts: it was not opened before the old one was closed. There, a number that is 256
+    below another one was below the Line's base when that one was signed, and can never be used again.
+    """
+    contract = Contract.decode(bytes.fromhex(cheque.deal.contract))
+    wallet = contract.buyer_wallet.hex()
+    known = numbers.pop(wallet, BookedNumbers(contract.generation, ()))
+    if known.generation < contract.generation:
+        known = BookedNumbers(contract.generation, ())
+    if known.generation == contract.generation:
+        taken = sorted({*known.numbers, contract.contract_no})
+        known = known._replace(numbers=tuple(number for number in taken if number > taken[-1] - NUMBERS))
+    numbers[wallet] = known
+    if len(numbers) > NUMBERED_MAX:
+        del numbers[next(iter(numbers))]

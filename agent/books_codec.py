@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from agent.books_cheques import BookedCheque
+from agent.books_cheques import BookedCheque, BookedNumbers
 from agent.books_types import (
     BookedAlarm,
     BookedAward,
@@ -60,6 +60,7 @@ def _to_json(books: Books) -> RecordBody:
         "awards": [asdict(award) for award in books.awards.values()],
         "trades": [asdict(trade) for trade in books.trades.values()],
         "cheques": [cheque.to_json() for cheque in books.cheques.values()],
+        "numbers": [[wallet, *known] for wallet, known in books.numbers.items()],
         "ends": [[*key, *end] for key, end in books.ends.items()],
         "take_over": books.take_over and asdict(books.take_over),
         "standings": [[buyer, *_figures(standing)] for buyer, standing in books.standings.items()],
@@ -98,6 +99,9 @@ def _from_json(body: Mapping[str, Any]) -> Books:
         trades={trade.deal.key: trade for trade in trades},
         ends={(peer, bid_id): BookedEnd(*rest) for peer, bid_id, *rest in body.get("ends", ())},
         cheques={cheque.deal.trade_id: cheque for cheque in cheques},
+        numbers={
+            wallet: BookedNumbers(generation, tuple(numbers)) for wallet, generation, numbers in body.get("numbers", ())
+        },
         take_over=_take_over(body["take_over"]),
         standings={buyer: _standing(rest) for buyer, *rest in body["standings"]},
         last_lot_id=body["last_lot_id"],

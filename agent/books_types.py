@@ -12,7 +12,7 @@ from etp.messages import ReasonCode
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from agent.books_cheques import BookedCheque
+    from agent.books_cheques import BookedCheque, BookedNumbers
     from agent.pricing import Markup
     from agent.records import Deal, RecordBody, TradeKey
 
@@ -118,7 +118,8 @@ class Books:
 
     `ends` holds what signed buyers may not have heard, the oldest first: ends of trades, and awards that were voided
     when nobody could be told. At most `ENDS_MAX`, none `END_KEPT_MS` older than the battery's last record.
-    `cheques` holds the trades that are to be paid on a ledger and are not yet, by trade id in hex.
+    `cheques` holds the trades that are to be paid on a ledger and are not yet, by trade id in hex; `numbers` the
+    contract numbers of those that left the books unpaid, by the buyer's wallet in hex: no other contract may have them.
     `markup` is what past lots say about the mark-up, None where none was ever learned; `sales` what own sales fetched.
     `outlived`: the last process went on after its journal had failed, so the newest of what it did is not in here.
     """
@@ -128,6 +129,7 @@ class Books:
     trades: Mapping[TradeKey, BookedTrade] = field(default_factory=dict)
     ends: Mapping[TradeKey, BookedEnd] = field(default_factory=dict)
     cheques: Mapping[str, BookedCheque] = field(default_factory=dict)
+    numbers: Mapping[str, BookedNumbers] = field(default_factory=dict)
     take_over: BookedTakeOver | None = None
     standings: Mapping[str, BookedStanding] = field(default_factory=dict)
     last_lot_id: int = 0

@@ -21,8 +21,9 @@ from settlement.signing import sign_contract
 from settlement.terms import check_bid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
+    from agent.books_cheques import BookedNumbers
     from agent.config_settlement import SettlementSite
     from agent.records import TradeKey
     from agent.settling_ports import SettlerPort
@@ -164,6 +165,11 @@ class Cashier:
         """Take on the promise of a trade of an earlier start."""
         self.promises.add(contract)
         self._watch(contract.buyer_wallet)
+
+    def restore_numbers(self, booked: Mapping[str, BookedNumbers]) -> None:
+        """Keep the numbers of contracts that left the books unpaid; keys are the buyers' wallets in hex."""
+        for wallet, known in booked.items():
+            self.promises.take(bytes.fromhex(wallet), known.generation, known.numbers)
 
     @property
     def watched(self) -> tuple[bytes, ...]:

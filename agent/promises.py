@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from settlement.cover import Promise
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from settlement.contract import Contract
     from settlement.lines import LineState
 
@@ -36,6 +38,12 @@ class PromiseBook:
         held = self._lines.setdefault((contract.buyer_wallet, contract.generation), {})
         held[contract.contract_no] = _Held(contract.reserve, contract.valid_until_s)
 
+    def take(self, wallet: bytes, generation: int, numbers: Iterable[int]) -> None:
+        """Keep numbers of contracts that take nothing more: no other may have them while the Line shows them unused."""
+        held = self._lines.setdefault((wallet, generation), {})
+        for number in numbers:
+            held.setdefault(number, _Held(0, 0))
+
     def reduce(self, contract: Contract, delivered_wh: int, *, cosigned: bool) -> None:
         """A final receipt says how much of a contract will be asked for at most, if nothing has ended it already."""
         held = self._lines.get((contract.buyer_wallet, contract.generation), {})
@@ -57,8 +65,8 @@ class PromiseBook:
         return any(owner == wallet for owner, _ in self._lines)
 
     def wallets(self) -> set[bytes]:
-        """Return the wallets on whose Lines something is promised."""
-        return {wallet for wallet, _ in self._lines}
+        """Return the wallets on whose Lines money is promised."""
+        return {wallet for (wallet, _), held in self._lines.items() if any(each.units for each in held.values())}
 
     def on(self, wallet: bytes, line: LineState) -> list[Promise]:
         """Return what is promised on a Line as it was read; numbers that it shows used are forgotten."""

@@ -202,6 +202,7 @@ class Storefront:
             self._memories.pin(*key)
         if self.settling is not None:
             self.settling.clerk.restore(books.cheques.values())
+            self.settling.cashier.restore_numbers(books.numbers)
         self.delivery.reconcile(books)
         if books.stopped:
             self.seller.block(OWNER, "stopped by the owner before the last start")

@@ -6,12 +6,21 @@ import json
 from dataclasses import replace
 from typing import Any, Final
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent import records
 from agent.books import BooksFold, books_of
-from agent.books_cheques import KEPT_AFTER_S, BookedCheque, BookedReceipt
+from agent.books_cheques import (
+    KEPT_AFTER_S,
+    NUMBERED_MAX,
+    BookedCheque,
+    BookedNumbers,
+    BookedReceipt,
+    Numbers,
+    keep_number,
+)
 from agent.books_codec import checkpoint
 from agent.paper import Paper, cheque_of, with_paper
 from agent.records import Deal, Kind, Record, RecordBody
@@ -139,11 +148,52 @@ def test_a_cheque_nothing_can_come_of_any_more_is_forgotten_and_a_torn_one_is_no
     fold.apply(Record(9, "home", Kind.LOT_CLOSED, late_ms, {"lot_id": 1}))
     assert len(fold.books()["home"].cheques) == 1
     fold.apply(Record(10, "home", Kind.LOT_CLOSED, late_ms + 1_000, {"lot_id": 1}))
-    assert fold.books()["home"].cheques == {}
+    books = fold.books()["home"]
+    assert books.cheques == {}
+    assert books.numbers == {CONTRACT.buyer_wallet.hex(): BookedNumbers(CONTRACT.generation, (0,))}
     torn = replace(DEALS[0], contract="00" * 328)
     found = books_of(history((Kind.CONFIRMED, records.confirmed(torn, award_seq=1, confirmed_at_ms=5))))["home"]
     assert found.cheques == {}
     assert "unreadable" in found.contradictions[-1]
+
+
+def booked(number: int, **terms: Any) -> BookedCheque:
+    contract = contract_with(contract_no=number, **terms)
+    signed = replace(DEALS[0], contract=contract.encoded.hex())
+    return BookedCheque(deal=signed, valid_until_s=contract.valid_until_s)
+
+
+@pytest.mark.parametrize("stage", ["settled", "lost"])
+def test_the_number_of_a_contract_that_was_not_paid_stays_taken_over_a_checkpoint(stage: str) -> None:
+    body = records.cashed(trade_id=DEALS[2].trade_id, stage=stage, payout=None, fee=None, signature=None)
+    fold = BooksFold()
+    for record in history(entry("confirmed", 2, 0), (Kind.CASHED, body)):
+        fold.apply(record)
+    resumed = BooksFold()
+    plain: Any = json.loads(json.dumps(checkpoint(fold.books().values())))
+    resumed.apply(Record(9, "", Kind.CHECKPOINT, WALL_MS, plain))
+    kept = {CONTRACT.buyer_wallet.hex(): BookedNumbers(CONTRACT.generation, (2,))}
+    assert resumed.books()["home"].numbers == ({} if stage == "settled" else kept)
+    assert resumed.books()["home"].cheques == {}
+
+
+def test_numbers_are_kept_for_the_newest_line_as_long_as_it_can_have_them() -> None:
+    numbers: Numbers = {}
+    wallet, generation = CONTRACT.buyer_wallet.hex(), CONTRACT.generation
+    for number in (300, 45, 44, 300):
+        keep_number(numbers, booked(number))
+    assert numbers == {wallet: BookedNumbers(generation, (45, 300))}
+    keep_number(numbers, booked(3, generation=generation + 1))
+    keep_number(numbers, booked(9))
+    assert numbers == {wallet: BookedNumbers(generation + 1, (3,))}
+
+
+def test_numbers_are_kept_for_so_many_buyers() -> None:
+    numbers: Numbers = {}
+    for buyer in range(1, NUMBERED_MAX + 4):
+        keep_number(numbers, booked(1, buyer_wallet=buyer.to_bytes(32, "big")))
+    assert len(numbers) == NUMBERED_MAX
+    assert next(iter(numbers)) == (4).to_bytes(32, "big").hex()
 
 
 KINDS = ("award", "confirmed", "void", "interim", "final", "disputed", "evidence", "ended", "cashed")
@@ -167,6 +217,7 @@ def test_a_checkpoint_keeps_every_cheque(drawn: list[tuple[str, int, int]], at: 
     assert (one is None) == (other is None)
     if one is not None and other is not None:
         assert one.cheques == other.cheques
+        assert one.numbers == other.numbers
         assert one.trades == other.trades
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from agent.promises import PromiseBook
 from agent.quoted import QUOTE_KEPT_MS, QuotedWindows
-from settlement.cover import Promise
+from settlement.cover import Promise, free_number
 from settlement.lines import LineState
 from settlement.terms import Windows, window_s
 from tests.settlement.terms import CONTRACT, contract_with
@@ -68,6 +68,21 @@ def test_a_cheque_that_has_expired_takes_nothing_but_keeps_its_number_unless_bot
     assert book.on(WALLET, late) == [Promise(7, 0)]
     book.reduce(CONTRACT, 2_500, cosigned=True)
     assert book.on(WALLET, late) == [Promise(7, CONTRACT.reserve)]
+
+
+def test_a_number_that_was_kept_is_nobody_elses_until_the_line_shows_it_used() -> None:
+    book = PromiseBook()
+    book.add(CONTRACT)
+    book.take(WALLET, CONTRACT.generation, (0, 1, 7))
+    promises = book.on(WALLET, LINE)
+    assert set(promises) == {Promise(7, CONTRACT.reserve), Promise(0, 0), Promise(1, 0)}
+    assert free_number(LINE, promises) == 2
+    later = replace(LINE, used=1)
+    assert [promise.contract_no for promise in book.on(WALLET, later)] == [7, 1]
+    assert free_number(later, book.on(WALLET, later)) == 2
+    book.drop(CONTRACT)
+    assert book.wallets() == set(), "it need not be watched for a number's sake"
+    assert book.holds(WALLET)
 
 
 def test_a_line_opened_anew_forgets_the_old_one() -> None:

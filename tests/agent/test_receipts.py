@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from agent.books_cheques import KEPT_AFTER_S
 from etp.messages import Body, MessageType, ReasonCode
 from settlement import Contract, Receipt, SignatureKind, check_receipt, derive, sign_receipt, signed_bytes
 from settlement.evidence import evidence_of
@@ -365,6 +366,25 @@ def test_a_cheque_that_comes_to_nothing_is_told(tmp_path: Path, stage: Stage, al
             assert world.seller.settling is not None
             assert len(world.seller.settling.clerk) == (stage is Stage.EXPIRED)  # which a late signature may still pay
             assert world.seller.reputation.standing(f"key:{BUYER.public_key.hex()}").trades == 0
+
+    gw.run(scenario())
+
+
+def test_the_number_of_a_cheque_that_left_the_books_is_given_to_no_other_contract(tmp_path: Path) -> None:
+    """Both may have signed the old one's end: while the Line shows its number unused, that would be paid first."""
+
+    async def scenario() -> None:
+        async with settled_world(tmp_path) as (world, ledger):
+            old, _ = await delivered(world, await buyer_in(world))
+            world.wall_offset_ms += (old.valid_until_s - old.ends_at_s + KEPT_AFTER_S + 86_400) * 1_000
+            ledger.allot(read_at_s=world.wall_ms() // 1_000)
+            for _ in range(3):  # the first start still has the cheque, the last ones begin with a checkpoint
+                await world.restart()
+                await world.until_selling()
+            assert ledger.settler.cheques == {}
+            fresh = await (await buyer_in(world)).trade(kwh=0.5)
+            assert fresh.generation == old.generation
+            assert (old.contract_no, fresh.contract_no) == (0, 1)
 
     gw.run(scenario())
 
