@@ -1,7 +1,8 @@
 """What a buyer says to a battery's receipt (settlement.md section 5), as values: no socket, no disk.
 
 A receipt whose signature does not hold is not answered. A figure within what was seen and the tolerance is signed; any
-other is answered with our own. There is one final receipt of a trade: the first whose signature held.
+other is answered with our own. There is one final receipt of a trade: the first whose signature held. Of a trade that
+the battery itself refused nothing was delivered: no receipt of it is signed, our own figure is 0.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class Judge:
         """Judge a receipt of the running delivery, whose battery signature holds."""
         if not self.cosigns:
             return Verdict(say=Say.NOTHING, entry=entry, answer=None)
-        if not sight.takes(signed.receipt.delivered_wh, self.rules, now_ms):
+        if entry.is_void or not sight.takes(signed.receipt.delivered_wh, self.rules, now_ms):
             own = self._sign(entry, replace(signed.receipt, delivered_wh=_figure_wh(entry, sight, now_ms)))
             return Verdict(say=Say.NO, entry=entry, answer=own)
         last = entry.cheque.interim
@@ -68,7 +69,7 @@ class Judge:
         if entry.final is not None:
             return _again(entry, signed.receipt)
         receipt = signed.receipt
-        is_taken = sight.takes(receipt.delivered_wh, self.rules, now_ms)
+        is_taken = not entry.is_void and sight.takes(receipt.delivered_wh, self.rules, now_ms)
         if is_taken and self.cosigns:
             both = self._sign(entry, receipt, signed.battery_signature)
             return Verdict(say=Say.YES, entry=entry.agreed(both), answer=both)
@@ -86,7 +87,12 @@ class Judge:
 
 
 def _figure_wh(entry: Entry, sight: Sight, now_ms: int) -> int:
-    """Return the buyer's own figure: the most that can be, and not less than what it has signed before."""
+    """Return the buyer's own figure: the most that can be, and not less than what it has signed before.
+
+    Of a void trade it is 0.
+    """
+    if entry.is_void:
+        return 0
     last = entry.cheque.interim
     return max(sight.most_wh(now_ms), 0 if last is None else min(last.receipt.delivered_wh, entry.contract.energy_wh))
 

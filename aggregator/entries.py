@@ -6,7 +6,7 @@
     disputed    its final receipt was answered with our own figure
     unsigned    its final receipt was taken note of and not answered (a buyer that does not co-sign)
 
-Void is the battery's word, and no ledger knows it: when a receipt of a void trade comes after all, it is judged.
+Void is the battery's word, and no ledger knows it: we stand for 0 Wh, and a receipt that comes later is answered so.
 """
 
 from __future__ import annotations

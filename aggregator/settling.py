@@ -156,11 +156,12 @@ class Settling:
         return self.final(fetch.key, fetch.body, fetch.receipt, now_ms)
 
     def voided(self, key: Key) -> list[Effect]:
-        """Note that the battery refused the Confirm."""
+        """Note that the battery refused the Confirm: we stand for nothing delivered, should it claim after all."""
         entry = self.book.get(key)
         if entry is None or entry.state is not State.OPEN:
             return []
-        return [Keep(self.book.put(replace(entry, is_void=True)))]
+        self._forget(key)
+        return [Keep(self.book.put(replace(entry, is_void=True, figure_wh=0)))]
 
     def windows_over(self, now_ms: int) -> list[Keep]:
         """Close the trades of an earlier process whose windows ended while nobody looked."""
@@ -170,8 +171,10 @@ class Settling:
     def window_over(self, key: Key, now_ms: int) -> list[Keep]:
         """Note that nothing more is delivered: what can have been seen is what we stand for if the battery claims."""
         entry = self.book.get(key)
-        if entry is None or entry.state is not State.OPEN or entry.figure_wh is not None:
+        if entry is None or entry.figure_wh is not None:
             return []
+        if entry.state is State.VOID:
+            return [Keep(self.book.put(replace(entry, figure_wh=0)))]
         sight = self._sights.pop(key, None) or self._sight_of(entry, now_ms)
         seen = entry.seen(sight, self.wall_ms() - now_ms)
         return [Keep(self.book.put(replace(seen, figure_wh=sight.most_wh(now_ms))))]

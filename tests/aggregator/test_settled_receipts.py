@@ -312,29 +312,6 @@ def test_an_answer_that_could_not_be_kept_waits_for_a_disk_that_works(bench: Mon
     assert answer(bench.end(bid, receipt)).body.termination_code == ReasonCode.NONE
 
 
-def test_a_void_trade_whose_receipt_comes_after_all_is_judged(bench: MoneyBench) -> None:
-    bench.bidding()
-    bid = bench.bid_sent()
-    bench.accepted(bid)
-    bench.hear(bench.reject(bid.body, ReasonCode.NOT_CONFIRMED))
-    bench.wait(HOUR_MS // 5)
-    send = answer(bench.end(bid.body, bench.seller.receipt(bid.body.message_id, 900, final=True)))
-    assert send.body.termination_code == ReasonCode.NONE
-    kept = bench.on_disk(bid.body)
-    assert kept is not None
-    assert kept.state is State.AGREED
-
-
-def test_terminate_10_frees_what_a_restarted_battery_has_voided(bench: MoneyBench) -> None:
-    bench.bidding()
-    bid = bench.bid_sent()
-    bench.accepted(bid)
-    bench.end(bid.body, None, code=ReasonCode.NOT_CONFIRMED)
-    kept = bench.on_disk(bid.body)
-    assert kept is not None
-    assert kept.state is State.VOID
-
-
 def test_after_a_restart_the_final_receipt_is_answered_from_the_journal(tmp_path: Path) -> None:
     first = MoneyBench(tmp_path / "cheques.db")
     bid = delivered(first, 1_000)

@@ -1,0 +1,142 @@
+"""What a buyer stands for when a battery claims on the ledger: a figure for every trade, 0 for one that was refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from aggregator.entries import State
+from aggregator.testing.money_bench import RULES, MoneyBench
+from etp.messages import Body, MessageType, ReasonCode
+from settlement.progress import Action, Claim, Place, Standing, Step, next_step
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from aggregator.effects import Send
+
+LOT_WH = 5_000
+"""At the 5 kW that are granted it takes an hour."""
+
+
+@pytest.fixture(name="bench")
+def _bench(tmp_path: Path) -> MoneyBench:
+    return MoneyBench(tmp_path / "cheques.db")
+
+
+def confirmed(bench: MoneyBench) -> Body:
+    """Agree on a trade whose Confirm has left and is not acknowledged."""
+    bench.bidding()
+    bid = bench.bid_sent()
+    bench.accepted(bid).only(MessageType.BID_CONFIRM)
+    return bid.body
+
+
+def voided(bench: MoneyBench) -> Body:
+    """Agree on a trade whose Confirm the battery refuses."""
+    bid = confirmed(bench)
+    bench.hear(bench.reject(bid, ReasonCode.NOT_CONFIRMED))
+    return bid
+
+
+def later(bench: MoneyBench, minutes: int) -> None:
+    for _ in range(minutes):
+        bench.wait(60_000)
+
+
+def when_all_is_claimed(bench: MoneyBench) -> Step:
+    """Return what the settler does by what it was told last when the battery claims the whole contract."""
+    cheque, seen_wh = bench.settler.puts[-1]
+    contract = cheque.contract
+    claim = Claim(
+        claimed_wh=contract.energy_wh,
+        safe_wh=0,
+        disputable_until_s=contract.ends_at_s + 86_400,
+        times_out_at_s=0,
+    )
+    standing = Standing(place=Place.CLAIMED, now_s=contract.ends_at_s + 60, claim=claim)
+    return next_step(cheque, seen_wh, standing, RULES)
+
+
+def answer(bench: MoneyBench) -> Send:
+    (send,) = [send for send in bench.sent if send.receipt is not None]
+    return send
+
+
+def restarted(bench: MoneyBench, tmp_path: Path) -> MoneyBench:
+    """End the process, and start another as `Cashier.start` does."""
+    bench.crash()
+    bench.settler.puts.clear()
+    second = MoneyBench(tmp_path / "cheques.db", after=bench)
+    second.perform([*second.settling.windows_over(second.now_ms)])
+    for entry in second.settling.book:
+        second.settler.put(entry.cheque, entry.figure_wh)
+    return second
+
+
+def test_a_claim_of_what_the_battery_refused_is_disputed_with_nothing(bench: MoneyBench) -> None:
+    bid = voided(bench)
+    assert bench.settler.puts[-1][1] == 0
+    later(bench, 120)
+    assert when_all_is_claimed(bench) == Step(Action.DISPUTE, wh=0)
+    assert bench.session.summary()["line"]["promised"] == 0
+    kept = bench.on_disk(bid)
+    assert kept is not None
+    assert (kept.state, kept.figure_wh) == (State.VOID, 0)
+
+
+def test_terminate_10_of_a_restarted_battery_voids_too(bench: MoneyBench) -> None:
+    bid = confirmed(bench)
+    bench.end(bid, None, code=ReasonCode.NOT_CONFIRMED)
+    kept = bench.on_disk(bid)
+    assert kept is not None
+    assert (kept.state, kept.figure_wh) == (State.VOID, 0)
+    assert when_all_is_claimed(bench) == Step(Action.DISPUTE, wh=0)
+
+
+def test_what_is_void_is_disputed_after_a_restart_too(bench: MoneyBench, tmp_path: Path) -> None:
+    voided(bench)
+    restarted(bench, tmp_path)
+    assert when_all_is_claimed(bench) == Step(Action.DISPUTE, wh=0)
+
+
+def test_a_void_trade_that_a_file_keeps_without_a_figure_gets_one_at_the_start(tmp_path: Path) -> None:
+    bench = MoneyBench(tmp_path / "cheques.db")
+    bid = voided(bench)
+    kept = bench.on_disk(bid)
+    assert kept is not None
+    bench.file.write(replace(kept, figure_wh=None))
+    second = restarted(bench, tmp_path)
+    assert when_all_is_claimed(second) == Step(Action.DISPUTE, wh=0)
+
+
+@pytest.mark.parametrize("wh", [0, 20, 900, LOT_WH])
+@pytest.mark.parametrize("cosigns", [True, False])
+def test_no_receipt_of_a_void_trade_is_ever_signed(tmp_path: Path, wh: int, cosigns: bool) -> None:
+    bench = MoneyBench(tmp_path / "cheques.db", cosigns=cosigns)
+    bid = voided(bench)
+    later(bench, 90)
+    bench.status(bid, wh, bench.seller.receipt(bid.message_id, wh, final=False))
+    assert [send for send in bench.sent if send.receipt is not None] == []
+    bench.end(bid, bench.seller.receipt(bid.message_id, wh, final=True))
+    kept = bench.on_disk(bid)
+    assert kept is not None
+    assert (kept.cheque.final, kept.cheque.interim, kept.figure_wh) == (None, None, 0)
+    assert bench.settler.puts[-1][1] == 0
+    if cosigns:
+        send = answer(bench)
+        assert send.receipt is not None
+        assert (send.body.termination_code, send.body.energy_wh) == (ReasonCode.DISPUTED, 0)
+        assert (send.receipt.final, send.receipt.delivered_wh) == (1, 0)
+    else:
+        assert kept.state is State.UNSIGNED
+
+
+def test_a_receipt_of_a_void_trade_is_answered_so_after_a_restart_too(bench: MoneyBench, tmp_path: Path) -> None:
+    bid = voided(bench)
+    second = restarted(bench, tmp_path)
+    second.register()
+    second.end(bid, second.seller.receipt(bid.message_id, LOT_WH, final=True))
+    assert (answer(second).body.termination_code, answer(second).body.energy_wh) == (ReasonCode.DISPUTED, 0)
