@@ -207,6 +207,8 @@ def _lines(found: Holdings, per_cent: int) -> list[str]:
     if found.escrow is not None:
         one = found.escrow
         told.append(f"escrow {c(one.available)} free, {c(one.allotted)} on Lines, {c(one.bonds)} in bonds")
+    else:
+        told.append("no escrow in this money yet: `wattbid line open` makes one (is the file's mint the right one?)")
     for battery, account in found.lines:
         asked = f", {c(account.release_amount)} asked back" if account.release_amount else ""
         told.append(

@@ -36,10 +36,11 @@ def verify(
     from settlement.errors import SettlementError
     from settlement.verifying import Finding, check_papers, check_payment
 
+    found = _read(bundle)
     if offline == bool(rpc):
         typer.echo("wattbid verify: name the cluster's endpoint with --rpc, or --offline to leave it out", err=True)
         raise typer.Exit(_USAGE)
-    found = _read(bundle)
+    _check_endpoints(rpc or [])
     findings = list(check_papers(found))
     if rpc:
         try:
@@ -48,7 +49,8 @@ def verify(
             typer.echo(f"wattbid verify: {error}", err=True)
             raise typer.Exit(1) from error
         if happened is None:
-            findings.append(Finding("payment", False, "nothing on the ledger ends this trade, as far as is final"))
+            words = f"nothing on the ledger ends this trade, as far as is final; it was {found.stage} when exported"
+            findings.append(Finding("payment", False, words))
         else:
             findings += check_payment(found, happened, others)
     _tell(found, findings, as_json=as_json)
@@ -65,6 +67,18 @@ def _read(path: Path) -> Bundle:
         return Bundle.from_json(text)
     except (BundleError, UnicodeDecodeError) as error:
         typer.echo(f"wattbid verify: {path}: {error}", err=True)
+        raise typer.Exit(_USAGE) from error
+
+
+def _check_endpoints(urls: list[str]) -> None:
+    from settlement.errors import TermsError
+    from settlement.settler_types import check_endpoint
+
+    try:
+        for url in urls:
+            check_endpoint(url)
+    except TermsError as error:
+        typer.echo(f"wattbid verify: {error}", err=True)
         raise typer.Exit(_USAGE) from error
 
 

@@ -98,5 +98,12 @@ async def test_what_is_no_bundle_is_one_line_and_status_2(tmp_path: Path) -> Non
     for arguments in ([str(tmp_path / "x.json"), "--offline"], [str(tmp_path / "x.json")]):
         status, _, err = await ran(*arguments)
         assert (status, len(err.splitlines())) == (2, 1), err
-    status, _, err = await ran(str(tmp_path / "nothing.json"), "--offline")
+    status, _, err = await ran(str(tmp_path / "nothing.json"))
     assert (status, len(err.splitlines())) == (1, 1), err
+    assert "nothing.json" in err
+
+
+async def test_an_endpoint_that_is_no_url_is_told(bank: Bank, tmp_path: Path) -> None:
+    status, _, err = await ran(write(tmp_path / "b.json", bank), "--rpc", "nonsense")
+    assert (status, len(err.splitlines())) == (2, 1), err
+    assert "an endpoint is a URL" in err
