@@ -55,7 +55,7 @@ class Judge:
         if not self.cosigns:
             return Verdict(say=Say.NOTHING, entry=entry, answer=None)
         if entry.is_void or not sight.takes(signed.receipt.delivered_wh, self.rules, now_ms):
-            own = self._sign(entry, replace(signed.receipt, delivered_wh=_figure_wh(entry, sight, now_ms)))
+            own = self._sign(entry, replace(signed.receipt, delivered_wh=own_figure_wh(entry, sight, now_ms)))
             return Verdict(say=Say.NO, entry=entry, answer=own)
         last = entry.cheque.interim
         if last is not None and last.receipt == signed.receipt:
@@ -73,7 +73,7 @@ class Judge:
         if is_taken and self.cosigns:
             both = self._sign(entry, receipt, signed.battery_signature)
             return Verdict(say=Say.YES, entry=entry.agreed(both), answer=both)
-        figure_wh = receipt.delivered_wh if is_taken else _figure_wh(entry, sight, now_ms)
+        figure_wh = receipt.delivered_wh if is_taken else own_figure_wh(entry, sight, now_ms)
         own = self._sign(entry, replace(receipt, delivered_wh=figure_wh)) if self.cosigns else None
         after = entry.disagreed(signed, own, min(figure_wh, entry.contract.energy_wh))
         return Verdict(say=Say.NO if self.cosigns else Say.NOTHING, entry=after, answer=own)
@@ -86,7 +86,7 @@ class Judge:
         )
 
 
-def _figure_wh(entry: Entry, sight: Sight, now_ms: int) -> int:
+def own_figure_wh(entry: Entry, sight: Sight, now_ms: int) -> int:
     """Return the buyer's own figure: the most that can be, and not less than what it has signed before.
 
     Of a void trade it is 0.

@@ -132,6 +132,7 @@ class Deals:
             effects += self._payer.settling.voided(self._payer.key_of(terminate.message_id))
         if trade is None:
             return effects
+        effects += self._closed(trade, now_ms)
         was_running = trade.stage in (Stage.RUNNING, Stage.ADRIFT)
         self._table.move(trade, Move.TERMINATED)
         end = self._ended(
@@ -180,9 +181,9 @@ class Deals:
         """
         effects = self._resend(now_ms)
         for trade in self._table.windows_over(now_ms):
-            if trade.key is not None and self._settling is not None:
-                effects += self._settling.window_over(trade.key, now_ms)
+            effects += self._closed(trade, now_ms)
         for trade in self._table.expired(now_ms):
+            effects += self._closed(trade, now_ms)
             self._table.move(trade, Move.EXPIRED)
             effects.append(self._ended(who, trade, code=None, delivered_wh=trade.energy_wh, counts=False))
         return effects
@@ -216,6 +217,12 @@ class Deals:
     def _confirm(self, trade: Trade, cause_ms: int | None) -> Send:
         body = Body.bid_confirm(trade.bid_id, self._device_id, price_e4=trade.price_e4, energy_wh=trade.energy_wh)
         return Send(body, cause_ms, contract=trade.contract)
+
+    def _closed(self, trade: Trade, now_ms: int) -> list[Keep]:
+        """Note what was seen of a trade of which nothing more is delivered, unless its end has been judged."""
+        if trade.key is None or self._settling is None:
+            return []
+        return self._settling.window_over(trade.key, now_ms)
 
     def _voided(self, trade: Trade) -> list[Effect]:
         if trade.key is None or self._settling is None:

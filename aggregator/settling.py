@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from aggregator.consent import Judge, Say, Verdict
+from aggregator.consent import Judge, Say, Verdict, own_figure_wh
 from aggregator.effects import Effect, Fetch, Keep, Note, Send
 from aggregator.entries import Entry, Key, State
 from aggregator.sight import Sight
@@ -164,7 +164,7 @@ class Settling:
         return [Keep(self.book.put(replace(entry, is_void=True, figure_wh=0)))]
 
     def windows_over(self, now_ms: int) -> list[Keep]:
-        """Close the trades of an earlier process whose windows ended while nobody looked."""
+        """Close the trades whose windows ended and of which no conversation knows: those of an earlier process."""
         over = [entry.key for entry in self.book if not is_running(entry, self.wall_ms())]
         return [keep for key in over for keep in self.window_over(key, now_ms)]
 
@@ -175,9 +175,10 @@ class Settling:
             return []
         if entry.state is State.VOID:
             return [Keep(self.book.put(replace(entry, figure_wh=0)))]
-        sight = self._sights.pop(key, None) or self._sight_of(entry, now_ms)
+        sight = self._sight(entry, now_ms)
+        self._forget(key)
         seen = entry.seen(sight, self.wall_ms() - now_ms)
-        return [Keep(self.book.put(replace(seen, figure_wh=sight.most_wh(now_ms))))]
+        return [Keep(self.book.put(replace(seen, figure_wh=own_figure_wh(entry, sight, now_ms))))]
 
     def delivered_wh(self, key: Key) -> int | None:
         """Return what we stand for of a trade whose end was judged."""
@@ -188,10 +189,12 @@ class Settling:
         return self._sights.get(entry.key) or self._sight_of(entry, now_ms)
 
     def _sight_of(self, entry: Entry, now_ms: int) -> Sight:
-        """Return what an entry says was seen, on the clock of this process."""
+        """Return what an entry says was seen, on the clock of this process; of one that is over that is its figure."""
+        if entry.figure_wh is not None:
+            entry = replace(entry, seen_wh=entry.figure_wh)
         ahead_ms = self.wall_ms() - now_ms
         return Sight(
-            energy_wh=entry.contract.energy_wh,
+            energy_wh=entry.contract.energy_wh if entry.figure_wh is None else entry.figure_wh,
             power_w=entry.power_w,
             agreed_at_ms=entry.agreed_at_ms - ahead_ms,
             seen_wh=entry.seen_wh,

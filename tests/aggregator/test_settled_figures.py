@@ -140,3 +140,55 @@ def test_a_receipt_of_a_void_trade_is_answered_so_after_a_restart_too(bench: Mon
     second.register()
     second.end(bid, second.seller.receipt(bid.message_id, LOT_WH, final=True))
     assert (answer(second).body.termination_code, answer(second).body.energy_wh) == (ReasonCode.DISPUTED, 0)
+
+
+@pytest.mark.parametrize("code", [ReasonCode.NONE, ReasonCode.DISPUTED, 2])
+def test_a_delivery_that_ends_without_a_receipt_leaves_what_was_seen(bench: MoneyBench, code: int) -> None:
+    bid = bench.agreed_bid()
+    later(bench, 6)
+    bench.status(bid, 400)
+    bench.end(bid, None, code=code)
+    later(bench, 120)
+    cheque, figure_wh = bench.settler.puts[-1]
+    assert (cheque.contract.message_id, figure_wh) == (bid.message_id, 400)
+    assert when_all_is_claimed(bench) == Step(Action.DISPUTE, wh=400)
+
+
+def test_a_trade_that_ends_at_once_leaves_nothing(bench: MoneyBench) -> None:
+    bid = confirmed(bench)
+    bench.end(bid, None)
+    later(bench, 120)
+    assert when_all_is_claimed(bench) == Step(Action.DISPUTE, wh=0)
+
+
+def test_an_end_with_a_receipt_that_does_not_hold_is_one_without(bench: MoneyBench) -> None:
+    bid = bench.agreed_bid()
+    receipt = bench.seller.receipt(bid.message_id, LOT_WH, final=True)
+    bench.end(bid, receipt._replace(evidence=bytes(32)))
+    assert "receipt_refused" in bench.events()
+    later(bench, 120)
+    assert when_all_is_claimed(bench) == Step(Action.DISPUTE, wh=0)
+
+
+@pytest.mark.parametrize(("wh", "is_signed"), [(400, True), (420, True), (421, False), (LOT_WH, False)])
+def test_a_receipt_that_comes_after_the_end_is_held_against_what_was_seen_until_then(
+    bench: MoneyBench, tmp_path: Path, wh: int, is_signed: bool
+) -> None:
+    bid = bench.agreed_bid()
+    later(bench, 6)
+    bench.status(bid, 400)
+    bench.end(bid, None, after_ms=0)
+    later(bench, 90)
+    second = restarted(bench, tmp_path)
+    second.register()
+    second.end(bid, second.seller.receipt(bid.message_id, wh, final=True))
+    assert answer(second).body.termination_code == (ReasonCode.NONE if is_signed else ReasonCode.DISPUTED)
+    assert second.settler.puts[-1][1] == (wh if is_signed else 400)
+
+
+def test_what_was_signed_on_the_way_is_stood_for(bench: MoneyBench) -> None:
+    bid = bench.agreed_bid()
+    later(bench, 6)
+    bench.status(bid, 400, bench.seller.receipt(bid.message_id, 420, final=False))
+    bench.end(bid, None, after_ms=0)
+    assert when_all_is_claimed(bench) == Step(Action.DISPUTE, wh=420)
