@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
-from settlement.outbox_file import OPEN_MAX, RECENT_MAX
+from settlement.outbox_file import GIVEN_UP_MAX, OPEN_MAX, RECENT_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,6 +27,8 @@ class Book:
     def __init__(self) -> None:
         self.open: dict[bytes, TradeRecord] = {}
         self.recent: OrderedDict[bytes, TradeRecord] = OrderedDict()
+        self.given_up: OrderedDict[bytes, TradeRecord] = OrderedDict()
+        """Those that ended unpaid, as somebody said: it is looked at again."""
         self.stages: dict[str, int] = {}
         """Trades by stage, those long over included."""
         self.last_seq = 0
@@ -40,6 +42,7 @@ class Book:
         """Take over what the outbox holds."""
         self.open = {record.trade_id: record for record in loaded.open_trades}
         self.recent = OrderedDict((record.trade_id, record) for record in loaded.recent)
+        self.given_up = OrderedDict((record.trade_id, record) for record in loaded.given_up)
         self.stages = dict(loaded.stages)
         self.last_seq = loaded.last_seq
         self._attempts = dict(loaded.attempts)
@@ -61,13 +64,18 @@ class Book:
         if before is not None:
             self.stages[before.stage.value] = self.stages.get(before.stage.value, 1) - 1
         self.stages[record.stage.value] = self.stages.get(record.stage.value, 0) + 1
+        self.given_up.pop(trade_id, None)
         if not record.stage.is_done:
             self.recent.pop(trade_id, None)
             self.open[trade_id] = record
             self._reserve(record)
             return
         self.open.pop(trade_id, None)
-        self._on_line.get(_other(record), {}).pop(trade_id, None)
+        self._release(record)
+        if record.stage.is_given_up:
+            self.given_up[trade_id] = record
+            if len(self.given_up) > GIVEN_UP_MAX:
+                self.given_up.popitem(last=False)
         self.recent[trade_id] = record
         self.recent.move_to_end(trade_id)
         if len(self.recent) > RECENT_MAX:
@@ -117,12 +125,23 @@ class Book:
 
     def wallets(self) -> list[bytes]:
         """Return the other parties of open trades."""
-        return [wallet for wallet, reserves in self._on_line.items() if reserves]
+        return list(self._on_line)
+
+    def has_open(self, wallet: bytes) -> bool:
+        """Whether a cheque is open on the Line shared with a wallet."""
+        return wallet in self._on_line
+
+    def _release(self, record: TradeRecord) -> None:
+        reserves = self._on_line.get(other_wallet(record), {})
+        reserves.pop(record.trade_id, None)
+        if not reserves:
+            self._on_line.pop(other_wallet(record), None)
 
     def _reserve(self, record: TradeRecord) -> None:
-        self._on_line.setdefault(_other(record), {})[record.trade_id] = record.cheque.contract.reserve
+        self._on_line.setdefault(other_wallet(record), {})[record.trade_id] = record.cheque.contract.reserve
 
 
-def _other(record: TradeRecord) -> bytes:
+def other_wallet(record: TradeRecord) -> bytes:
+    """Return the wallet of the other party to a trade."""
     contract = record.cheque.contract
     return contract.buyer_wallet if record.cheque.role == "battery" else contract.battery_wallet

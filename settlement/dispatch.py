@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FLIGHTS_MAX: Final = 16
 """Transactions under way at once: two nodes see eight of them a second, which public ones still bear."""
 PRICE_MAX: Final = 2_000_000
-"""Millionths of a lamport a compute unit: at most 60,000 lamports for a transaction."""
+"""Millionths of a lamport a compute unit: at most 80,000 lamports for a transaction."""
 PRICE_FLOOR: Final = 1_000
 """What a second attempt offers where nobody pays anything."""
 

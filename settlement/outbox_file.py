@@ -25,6 +25,7 @@ from settlement.outbox_records import (
     trade_from_json,
     trade_to_json,
 )
+from settlement.settler_types import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,6 +40,8 @@ RECENT_MAX: Final = 1_000
 ATTEMPTS_MAX: Final = 20
 """Of one trade; the oldest go first. Whatever failed so often says the same each time."""
 WISHES_MAX: Final = 10_000
+GIVEN_UP_MAX: Final = 1_000
+"""Trades that ended unpaid, the newest, at which a settler looks again."""
 OPEN_MAX: Final = 20_000
 """Open trades a settler takes: more than any site makes in the seven days a contract can last."""
 _SCHEMA_VERSION: Final = 1
@@ -60,6 +63,10 @@ _SCHEMA: Final = (
     f"PRAGMA user_version = {_SCHEMA_VERSION}",
 )
 
+_GIVEN_UP: Final = (
+    "SELECT * FROM trades WHERE done AND json_extract(body, '$.stage') IN (?, ?) ORDER BY changed DESC LIMIT ?"
+)
+
 
 @dataclass(slots=True)
 class Loaded:
@@ -68,6 +75,8 @@ class Loaded:
     open_trades: list[TradeRecord] = field(default_factory=list)
     recent: list[TradeRecord] = field(default_factory=list)
     """Ended lately, the oldest first."""
+    given_up: list[TradeRecord] = field(default_factory=list)
+    """Ended unpaid, the oldest first."""
     open_attempts: list[Attempt] = field(default_factory=list)
     last_seq: int = 0
     attempts: dict[bytes, int] = field(default_factory=dict)
@@ -222,6 +231,8 @@ def _load(connection: sqlite3.Connection) -> Loaded:
     loaded.open_trades = [_trade(row) for row in connection.execute("SELECT * FROM trades WHERE NOT done")]
     recent = connection.execute("SELECT * FROM trades WHERE done ORDER BY changed DESC LIMIT ?", (RECENT_MAX,))
     loaded.recent = [_trade(row) for row in recent][::-1]
+    unpaid = connection.execute(_GIVEN_UP, (*(stage.value for stage in Stage if stage.is_given_up), GIVEN_UP_MAX))
+    loaded.given_up = [_trade(row) for row in unpaid][::-1]
     loaded.open_attempts = [_attempt(row) for row in connection.execute("SELECT * FROM attempts WHERE open")]
     (loaded.last_seq,) = connection.execute("SELECT coalesce(max(seq), 0) FROM attempts").fetchone()
     for record in loaded.open_trades:

@@ -13,7 +13,8 @@ move waits. No clock but the ledger's decides anything.
     battery  disputed                   attest the highest co-signed interim receipt, where it says more than is safe
     both     disputed                   settle with a co-signature; time out after the resolver's time
     any      spent                      look for the money
-    any      free or no Line            expire when no claim is possible any more; co-signed it never expires
+    any      free or ahead              expire when no claim is possible any more; co-signed it never expires
+    any      no Line                    expire then, co-signed or not: there is nothing that could pay it
 
 That `claim` needs its own receipt and `settle` both is why the same place has three rows.
 """
@@ -151,6 +152,13 @@ def next_step(cheque: Cheque, seen_wh: int | None, standing: Standing, rules: Ru
             return step
         upcoming.append(from_s)
     return Step(Action.WAIT, due_at_s=min(upcoming, default=None))
+
+
+def is_open_again(cheque: Cheque, standing: Standing) -> bool:
+    """Whether a cheque that was given up can be paid, as the ledger stands now: who said otherwise was wrong."""
+    if standing.place is Place.FREE:
+        return paper_of(cheque) is Paper.BOTH or standing.now_s < cheque.contract.valid_until_s
+    return standing.place in (Place.CLAIMED, Place.DISPUTED)
 
 
 def _settle(_case: _Case) -> tuple[Step, int]:

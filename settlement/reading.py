@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from settlement.actions import CLAIM_LAMPORTS
+from settlement.book import other_wallet
 from settlement.chain import View, read_view
 from settlement.errors import SettlementError, TermsError
 from settlement.exchange import to_base58
@@ -14,9 +15,16 @@ from settlement.settler_types import EventKind
 if TYPE_CHECKING:
     from settlement.desk import Desk
     from settlement.lines import LineState
+    from settlement.outbox_records import TradeRecord
 
 WATCHED_MAX: Final = 1_024
 """Lines a settler reads whether or not a cheque is open on them: 31 requests a look."""
+
+
+LOOK_AGAIN_S: Final = 60.0
+"""Between two looks at what was given up."""
+GIVEN_UP_S: Final = 8 * 86_400.0
+"""How long that is looked at, from its end or from the start: no contract can be claimed later than seven days on."""
 
 
 class ClusterError(SettlementError):
@@ -29,6 +37,10 @@ class Reading:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._watched: dict[bytes, None] = {}
+        self._again_at_s = float("-inf")
+        self._given_up_at_s: dict[bytes, float] = {}
+        self.given_up: list[TradeRecord] = []
+        """Trades that ended unpaid and are in the last finalized view."""
         self.confirmed: View | None = None
         self.final: View | None = None
         self.read_at_s = 0.0
@@ -46,8 +58,12 @@ class Reading:
         self._watched[wallet] = None
 
     def unwatch(self, wallet: bytes) -> None:
-        """Read it only while a cheque is open on it."""
+        """Read it only while a cheque is open on it; without one, what was read of it is forgotten."""
         self._watched.pop(wallet, None)
+        if not self._desk.book.has_open(wallet):
+            self.lines.pop(wallet, None)
+            if self.final is not None:
+                self.final.read.pop(wallet, None)
 
     async def look(self) -> None:
         """Look at the ledger. Raises RpcError, NoEndpointError, LayoutError or ClusterError; then all is as before."""
@@ -57,12 +73,27 @@ class Reading:
         contracts = [record.cheque.contract for record in desk.book.open.values()]
         confirmed = await read_view(desk.client, desk.atlas, "confirmed", open_wallets, contracts)
         self._check_program(confirmed)
-        wallets = list(dict.fromkeys((*self._watched, *open_wallets)))
+        given_up = self._to_look_at_again()
+        wallets = list(dict.fromkeys((*self._watched, *open_wallets, *map(other_wallet, given_up))))
+        contracts += [record.cheque.contract for record in given_up]
         final = await read_view(desk.client, desk.atlas, "finalized", wallets, contracts)
-        self.confirmed, self.final = confirmed, final
+        self.confirmed, self.final, self.given_up = confirmed, final, given_up
         self.read_at_s = desk.monotonic_s()
+        if given_up:
+            self._again_at_s = self.read_at_s + LOOK_AGAIN_S
         self._note_lines(final)
         self._note_lamports(confirmed.lamports)
+
+    def _to_look_at_again(self) -> list[TradeRecord]:
+        """Return what was given up not too long ago, once a minute."""
+        book, now_s, known = self._desk.book, self._desk.monotonic_s(), self._given_up_at_s
+        if now_s < self._again_at_s:
+            return []
+        self._given_up_at_s = {trade_id: known.get(trade_id, now_s) for trade_id in book.given_up}
+        for trade_id, since_s in list(self._given_up_at_s.items()):
+            if now_s - since_s > GIVEN_UP_S:
+                del book.given_up[trade_id], self._given_up_at_s[trade_id]
+        return list(book.given_up.values())
 
     def _check_program(self, view: View) -> None:
         config, venue = view.config, self._desk.settings.venue
@@ -75,11 +106,13 @@ class Reading:
 
     def _note_lines(self, final: View) -> None:
         role, own = self._desk.settings.role, self._desk.wallet.public_key
+        known, self.lines = self.lines, {}
         for wallet in final.read:
-            before, after = self.lines.pop(wallet, None), final.line_state(wallet, own, role)
+            before, after = known.get(wallet), final.line_state(wallet, own, role)
             if after is not None:
                 self.lines[wallet] = after
-            if _without_time(before) != _without_time(after):
+            is_followed = wallet in self._watched or self._desk.book.has_open(wallet)
+            if is_followed and _without_time(before) != _without_time(after):
                 self._desk.tell(EventKind.LINE_CHANGED, wallet=to_base58(wallet))
 
     def _note_lamports(self, lamports: int) -> None:

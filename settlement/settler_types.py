@@ -89,6 +89,11 @@ class Stage(Enum):
         """Whether nothing more is due."""
         return self in (Stage.SETTLED, Stage.EXPIRED, Stage.LOST)
 
+    @property
+    def is_given_up(self) -> bool:
+        """Whether it ended without being paid."""
+        return self in (Stage.EXPIRED, Stage.LOST)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TradeView:

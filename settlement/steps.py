@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from settlement.actions import COLLECT, NotReadyError, plan, plan_collect
 from settlement.dispatch import Due
 from settlement.lookup import find_outcome
-from settlement.progress import Action, Place, Rules, Standing, Step, next_step
+from settlement.progress import Action, Place, Rules, Standing, Step, is_open_again, next_step
 from settlement.rpc import RefusedError
 from settlement.settler_types import Stage
 
@@ -69,6 +69,7 @@ class Steps:
         confirmed, final = self._reading.confirmed, self._reading.final
         if confirmed is None or final is None:
             return Outlook()
+        await self._open_again(final)
         due: list[Due] = []
         over: list[TradeRecord] = []
         soonest_s: int | None = None
@@ -95,6 +96,19 @@ class Steps:
             await self._dispatch.begin(begun)
         await self._look_at(over[:LOOKS_A_ROUND])
         return Outlook(more=len(over) > LOOKS_A_ROUND, due_in_s=soonest_s, window_s=window_s)
+
+    async def _open_again(self, final: View) -> None:
+        """Go on with what was given up on the word of a node, where the ledger shows that it can be paid."""
+        book = self._desk.book
+        for place, seen in enumerate(self._reading.given_up, 1):
+            if not place % SLICE:
+                await asyncio.sleep(0)
+            record = book.given_up.get(seen.trade_id)
+            standing = None if record is None else final.standing(record.cheque.contract, self._other(record))
+            if record is None or standing is None or book.is_full:
+                continue
+            if is_open_again(record.cheque, standing):
+                await self._change(record, replace(record, stage=Stage.WAITING, problem=None, due_at_s=None))
 
     def _window_s(self, record: TradeRecord, standing: Standing) -> int | None:
         """How long the window is in which a buyer may yet have to dispute this trade."""

@@ -114,7 +114,7 @@ def test_what_was_written_is_there_after_a_restart(tmp_path: Path) -> None:
     file = OutboxFile.open(path)
     loaded = file.load()
     assert loaded.open_trades == [RECORD]
-    assert loaded.recent == [replace(other, stage=Stage.EXPIRED)]
+    assert loaded.recent == loaded.given_up == [replace(other, stage=Stage.EXPIRED)]
     assert loaded.open_attempts == [ATTEMPT]
     assert loaded.attempts == {RECORD.trade_id: 1}
     assert loaded.last_seq == 1

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 
 from settlement import Cheque, TermsError
 from settlement.book import BACK_OFF_MAX_S, BACK_OFF_S, Book
+from settlement.chain import COUNTERPARTS_MAX, Map
 from settlement.errors import OutboxFullError
 from settlement.failures import Cause, explain
 from settlement.intake import WAITING_MAX
 from settlement.keys import SeedKey
 from settlement.lookup import outcome_in
-from settlement.outbox_file import RECENT_MAX
+from settlement.outbox_file import GIVEN_UP_MAX, RECENT_MAX
 from settlement.outbox_records import TradeRecord
 from settlement.program.failures import TEXTS, Failure
 from settlement.reading import WATCHED_MAX
@@ -171,6 +172,30 @@ def test_the_book_counts_and_forgets_in_order() -> None:
     assert len(book.recent) == RECENT_MAX
     assert book.uncashed == 0
     assert book.wallets() == []
+
+
+def test_addresses_of_the_parties_asked_for_lately_are_remembered() -> None:
+    atlas = Map("battery", bytes([1]) * 32, VENUE)
+    first = atlas.counterpart(bytes([2]) * 32)
+    for number in range(COUNTERPARTS_MAX - 1):
+        atlas._counterparts[number.to_bytes(32, "big")] = first  # 4,096 searches would take half a second
+    assert atlas.counterpart(bytes([2]) * 32) is first
+    atlas.counterpart(bytes([3]) * 32)
+    assert len(atlas._counterparts) == COUNTERPARTS_MAX
+    assert atlas.counterpart(bytes([2]) * 32) is first
+    assert bytes(32) not in atlas._counterparts
+
+
+def test_the_book_keeps_the_newest_of_what_was_given_up() -> None:
+    book = Book()
+    for number in range(GIVEN_UP_MAX + 5):
+        record = TradeRecord(cheque=_numbered(number))
+        book.put(replace(record, stage=Stage.EXPIRED), None)
+    assert len(book.given_up) == GIVEN_UP_MAX
+    last = book.given_up[_numbered(GIVEN_UP_MAX + 4).trade_id]
+    book.put(replace(last, stage=Stage.WAITING), last)
+    assert last.trade_id not in book.given_up
+    assert book.has_open(last.cheque.contract.buyer_wallet)
 
 
 @given(jitters=st.lists(st.floats(0, 1), min_size=1, max_size=30))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from solders.pubkey import Pubkey
@@ -12,6 +12,7 @@ from spl.token.instructions import close_account, transfer_checked
 from spl.token.models import CloseAccountParams, TransferCheckedParams
 
 from settlement.actions import CLAIM_LAMPORTS
+from settlement.chain import LOOKED_UP_AT_ONCE
 from settlement.program.constants import TOKEN_PROGRAM
 from settlement.program.instructions import void
 from settlement.progress import EXPIRE_MARGIN_S, FINALIZE_LATE_S
@@ -300,6 +301,47 @@ def test_a_line_is_read_as_finalized_with_its_age(world: World) -> None:
     world.wait(2)
     assert (settler.line(nobody), settler.has_line(nobody)) == (None, False)
     assert world.kinds("battery").count(EventKind.LINE_CHANGED) == 1
+
+
+def test_a_line_that_is_watched_no_more_is_unknown_until_it_is_read_again(world: World) -> None:
+    settler, wallet = world.settler("battery", poll_s=600), world.wallet("buyer")
+    settler.watch(wallet)
+    world.until(lambda: settler.line(wallet) is not None)
+    settler.unwatch(wallet)
+    assert (settler.line(wallet), settler.has_line(wallet), settler.line_age_s(wallet)) == (None, None, None)
+    world.wait(60)
+    settler.watch(wallet)
+    assert settler.line(wallet) is None
+    world.wait(1)
+    age_s = settler.line_age_s(wallet)
+    assert settler.line(wallet) is not None
+    assert age_s is not None
+    assert age_s < 2
+    contract = world.contract()
+    settler.put(world.cheque("battery", contract))
+    world.wait(1)
+    settler.unwatch(wallet)
+    assert settler.has_line(wallet), "a cheque is open on it"
+
+
+def test_hundreds_of_new_wallets_are_looked_up_a_few_at_a_time(world: World) -> None:
+    settler = world.settler("battery")
+    world.wait(20)
+    atlas, counts = settler._desk.atlas, [0]
+    look_up = atlas._look_up
+
+    def counted(wallet: bytes) -> Any:
+        if not counts[-1]:
+            world.loop.call_soon(counts.append, 0)  # when others have the loop
+        counts[-1] += 1
+        return look_up(wallet)
+
+    atlas._look_up = counted  # type: ignore[method-assign]
+    for number in range(256):
+        settler.watch(number.to_bytes(32, "little"))
+    world.wait(1)
+    assert sum(counts) == 256
+    assert max(counts) <= LOOKED_UP_AT_ONCE
 
 
 def test_what_is_put_again_is_known_already_also_after_a_restart(world: World) -> None:

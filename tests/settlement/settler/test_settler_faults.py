@@ -11,13 +11,16 @@ import pytest
 from settlement import to_base58
 from settlement.dispatch import PRICE_FLOOR
 from settlement.outbox_file import leave_wishes, read_outbox
+from settlement.program.accounts import Line
+from settlement.program.codec import LayoutError
+from settlement.reading import GIVEN_UP_S
 from settlement.rpc import TransportError
 from settlement.settler_types import EventKind, Stage
 from tests.settlement.settler.tap import Tap
 from tests.settlement.settler.world import NODES, World
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from settlement import Contract
@@ -271,6 +274,72 @@ def test_a_node_that_calls_a_lost_transaction_final_is_found_out(world: World, *
     assert world.done(settler, contract.trade_id).stage is Stage.SETTLED
     assert min(signed_at) > first.last_valid_block_height, "what was called final may land yet"
     paid_once(world, contract)
+
+
+def _four_days_ahead(result: Any) -> None:
+    clock = result["value"][0]
+    data = bytearray(base64.b64decode(clock["data"][0]))
+    data[32:40] = (int.from_bytes(data[32:40], "little") + 4 * 86_400).to_bytes(8, "little")
+    clock["data"] = [base64.b64encode(data).decode(), "base64"]
+
+
+def _every_number_used(result: Any) -> None:
+    for account in result["value"][1:]:
+        try:
+            line = Line.decode(b"" if account is None else base64.b64decode(account["data"][0]))
+        except LayoutError:
+            continue
+        account["data"] = [base64.b64encode(replace(line, used=b"\xff" * 32).encode()).decode(), "base64"]
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize(
+    ("lie", "stage"),
+    [(_four_days_ahead, Stage.EXPIRED), (_every_number_used, Stage.LOST)],
+)
+def test_what_a_lie_has_ended_goes_on_when_the_ledger_is_seen_again(
+    world: World, lie: Callable[[Any], None], stage: Stage, *, restarts: bool
+) -> None:
+    settler = world.settler("battery")
+    world.wait(20)
+
+    def change(_url: str, method: str, result: Any) -> Any:
+        if method == "getMultipleAccounts":
+            lie(result)
+        return result
+
+    tap_of(world).after = change
+    contract = put(world, settler, cosigned=False)
+    view = world.done(settler, contract.trade_id)
+    assert view.stage is stage
+    world.wait(90)
+    assert settler.trade(contract.trade_id) == view, "whoever says the same again changes nothing"
+    tap_of(world).after = lambda _url, _method, result: result
+    if restarts:
+        world.crash(settler)
+        settler = world.settler("battery")
+    assert tap_of(world).sent == []
+    world.stage(settler, contract.trade_id, Stage.WAITING)
+    assert world.done(settler, contract.trade_id).stage is Stage.SETTLED
+    paid_once(world, contract)
+
+
+def test_what_has_ended_unpaid_is_looked_at_for_eight_days(world: World) -> None:
+    settler = world.settler("battery", poll_s=1_800)
+    contract = put(world, settler, cosigned=False, generation=5)
+    assert world.done(settler, contract.trade_id, step_s=1_800, seconds=300_000).stage is Stage.LOST
+    asked: list[int] = []
+
+    def note(_url: str, method: str, params: list[Any]) -> None:
+        if method == "getMultipleAccounts":
+            asked.append(len(params[0]))
+
+    tap_of(world).before = note
+    world.wait(GIVEN_UP_S - 7_200)
+    assert asked[-1] == max(asked)
+    world.wait(10_800)
+    assert asked[-1] == min(asked) < max(asked), "the Line is read no more"
+    assert world.kinds("battery")[-1] is EventKind.TRADE_MOVED, "a Line that nobody follows is not told of"
 
 
 def test_accounts_that_are_garbage_are_no_accounts(world: World) -> None:

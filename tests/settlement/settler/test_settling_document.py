@@ -49,7 +49,8 @@ def test_the_numbers_in_the_text_are_those_of_the_code() -> None:
     assert (health.FAILURES_MAX, health.BACK_OFF_S, health.BACK_OFF_MAX_S, health.FOREIGN_S) == (3, 1.0, 60.0, 300.0)
     assert (RETRY_AFTER_MAX_S, BACK_OFF_S, BACK_OFF_MAX_S) == (600.0, 5.0, 3_600.0)
     assert (progress.FINALIZE_LATE_S, progress.EXPIRE_MARGIN_S) == (3_600, 3_600)
+    assert (reading.GIVEN_UP_S, reading.LOOK_AGAIN_S) == (8 * 86_400, 60)
     assert LOW_LAMPORTS == 10_000_000
     assert f"{actions.TRADE_RENT_LAMPORTS:,}" in PAGE
-    assert max(actions.UNITS.values()) * dispatch.PRICE_MAX // 10**6 == 60_000
+    assert max(actions.UNITS.values()) * dispatch.PRICE_MAX // 10**6 == 80_000
     assert TEXTS[Failure.NOT_ENOUGH] in PAGE
