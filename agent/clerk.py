@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from settlement.settler_types import TradeView
 
 INTERIM_EVERY_MS: Final = 60_000
+LOST_KEPT_S: Final = 86_400
+"""How long after its end of validity a cheque is kept that is said to be lost: that may be one endpoint's word."""
 _TICK_S: Final = 1.0
 _TICK_LEAST_S: Final = 0.1
 
@@ -181,11 +183,13 @@ class Clerk:
                     self._look(statement, active)
 
     def moved(self, view: TradeView | None) -> None:
-        """The settler has come further with a trade."""
+        """The settler has come further with a trade; what is said to be lost stays until it could not be claimed."""
         if view is None:
             return
         statement = self._statements.get(view.trade_id)
         if statement is None or not view.is_done or view.stage is Stage.EXPIRED:
+            return
+        if view.stage is Stage.LOST and not self._is_long_over(statement):
             return
         trade_id = view.trade_id.hex()
         record = records.cashed(
@@ -198,6 +202,10 @@ class Clerk:
             if view.stage is Stage.SETTLED:
                 self._listener.paid(f"key:{statement.cheque.buyer_key.hex()}")
             self._listener.cheque_told("cheque_cashed", record)
+
+    def _is_long_over(self, statement: Statement) -> bool:
+        over_s = statement.contract.valid_until_s + LOST_KEPT_S
+        return self._cashier.is_clock_trusted and self._wall_ms() // 1_000 >= over_s
 
     def _may_sign(self, statement: Statement) -> bool:
         """Whether the time of day is trusted, and this is still the identity that signed the contract."""

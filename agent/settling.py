@@ -158,6 +158,7 @@ class Settling:
             "ledger clock": clock if abs(gap_s) > CLOCK_GAP_S else "",
             "receipt disputed": self._disputes(),
             "cheque expired": self._expired(),
+            "cheque in doubt": self._doubtful(),
             "other identity": self._strangers(),
         }
 
@@ -178,13 +179,18 @@ class Settling:
 
     def _expired(self) -> str:
         """Return which cheques can no longer be claimed: only their buyers can still have them paid."""
+        names = self._at(Stage.EXPIRED)
+        return f"trade {names}: not claimed in time; only its buyer's signature can still pay it" if names else ""
+
+    def _doubtful(self) -> str:
+        """Return which cheques are lost by what an endpoint says, and could be claimed if it is wrong."""
+        names = self._at(Stage.LOST)
+        return f"trade {names}: its number is spent or its line gone, an endpoint says; it is kept" if names else ""
+
+    def _at(self, stage: Stage) -> str:
         views = [self.settler.trade(each.contract.trade_id) for each in self.clerk.statements]
-        names = [view.trade_id.hex()[:16] for view in views if view is not None and view.stage is Stage.EXPIRED]
-        return (
-            f"trade {', '.join(names[:_TOLD_MAX])}: not claimed in time; only its buyer's signature can still pay it"
-            if names
-            else ""
-        )
+        names = [view.trade_id.hex()[:16] for view in views if view is not None and view.stage is stage]
+        return ", ".join(names[:_TOLD_MAX])
 
 
 class Voice:

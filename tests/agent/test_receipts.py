@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from agent.books_cheques import KEPT_AFTER_S
+from agent.clerk import LOST_KEPT_S
 from etp.messages import Body, MessageType, ReasonCode
 from settlement import Contract, Receipt, SignatureKind, check_receipt, derive, sign_receipt, signed_bytes
 from settlement.evidence import evidence_of
@@ -353,7 +354,7 @@ def test_a_receipt_that_was_signed_already_is_put_on_record_once(tmp_path: Path)
     gw.run(scenario())
 
 
-@pytest.mark.parametrize(("stage", "alarm"), [(Stage.LOST, "cheque lost"), (Stage.EXPIRED, "cheque expired")])
+@pytest.mark.parametrize(("stage", "alarm"), [(Stage.LOST, "cheque in doubt"), (Stage.EXPIRED, "cheque expired")])
 def test_a_cheque_that_comes_to_nothing_is_told(tmp_path: Path, stage: Stage, alarm: str) -> None:
     async def scenario() -> None:
         async with settled_world(tmp_path) as (world, ledger):
@@ -364,8 +365,40 @@ def test_a_cheque_that_comes_to_nothing_is_told(tmp_path: Path, stage: Stage, al
             told = {each["name"]: each["reason"] for each in world.seller.watch.alarms()}
             assert contract.trade_id.hex()[:16] in told[alarm]
             assert world.seller.settling is not None
-            assert len(world.seller.settling.clerk) == (stage is Stage.EXPIRED)  # which a late signature may still pay
+            assert len(world.seller.settling.clerk) == 1, "a late signature or another endpoint may still pay it"
+            assert world.records("cashed") == []
             assert world.seller.reputation.standing(f"key:{BUYER.public_key.hex()}").trades == 0
+
+    gw.run(scenario())
+
+
+def test_a_cheque_that_is_said_to_be_lost_leaves_the_books_a_day_after_it_could_be_claimed(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with settled_world(tmp_path) as (world, ledger):
+            contract, _ = await delivered(world, await buyer_in(world))
+            ledger.settler.settled(contract.trade_id, Stage.LOST)
+            assert world.seller.settling is not None
+            settling = world.seller.settling
+            world.clock_trusted = False
+            await world.until(lambda: not settling.cashier.is_clock_trusted, 600)
+            over_ms = (contract.valid_until_s + LOST_KEPT_S) * 1_000
+            world.wall_offset_ms += over_ms - world.wall_ms() + 5_000
+            await asyncio.sleep(11)
+            assert world.records("cashed") == [], "nobody knows how late it is"
+            world.wall_offset_ms -= 120_000
+            world.clock_trusted = True
+            await world.until(lambda: settling.cashier.is_clock_trusted, 600)
+            await asyncio.sleep(11)
+            assert world.records("cashed") == [], "it is too early"
+            assert len(settling.clerk) == 1
+            world.wall_offset_ms += 120_000
+            await world.until(lambda: bool(world.records("cashed")))
+            assert [record.body["stage"] for record in world.records("cashed")] == ["lost"]
+            assert len(settling.clerk) == 0
+            told = {each["name"]: each["reason"] for each in world.seller.watch.alarms()}
+            assert contract.trade_id.hex()[:16] in told["cheque lost"]
+            await asyncio.sleep(11)
+            assert "cheque in doubt" not in {each["name"] for each in world.seller.watch.alarms()}
 
     gw.run(scenario())
 
