@@ -199,7 +199,9 @@ class Cashier:
     def _clock_trouble(self, wallet: bytes, line: LineState) -> str:
         """Return what to say when our clock and the ledger's are so far apart that contracts would end wrongly."""
         age_s = self.settler.line_age_s(wallet)
-        apart_s = 0 if age_s is None else clock_gap_s(self._wall_ms(), line.read_at_s + round(age_s))
+        if age_s is None:
+            return "nobody knows how long ago the line was read"
+        apart_s = clock_gap_s(self._wall_ms(), line.read_at_s + round(age_s))
         return f"the battery's clock is {apart_s:+d} s from the ledger's" if abs(apart_s) > CLOCK_GAP_S else ""
 
     def _watch(self, wallet: bytes) -> None:

@@ -55,8 +55,8 @@ class Book:
         return len(self.open) >= OPEN_MAX
 
     def get(self, trade_id: bytes) -> TradeRecord | None:
-        """Return an open trade or one that ended lately."""
-        return self.open.get(trade_id) or self.recent.get(trade_id)
+        """Return an open trade, one that ended lately, or one that ended unpaid."""
+        return self.open.get(trade_id) or self.recent.get(trade_id) or self.given_up.get(trade_id)
 
     def put(self, record: TradeRecord, before: TradeRecord | None) -> None:
         """Hold the newest state of a trade; `before` is what was known of it, wherever that was kept."""

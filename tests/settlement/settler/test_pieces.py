@@ -195,6 +195,11 @@ def test_the_book_keeps_the_newest_of_what_was_given_up() -> None:
     last = book.given_up[_numbered(GIVEN_UP_MAX + 4).trade_id]
     book.put(replace(last, stage=Stage.WAITING), last)
     assert last.trade_id not in book.given_up
+    for number in range(RECENT_MAX):
+        record = TradeRecord(cheque=_numbered(GIVEN_UP_MAX + 5 + number))
+        book.put(replace(record, stage=Stage.SETTLED), None)
+    unpaid = book.given_up[_numbered(GIVEN_UP_MAX + 3).trade_id]
+    assert book.get(unpaid.trade_id) is unpaid
     assert book.has_open(last.cheque.contract.buyer_wallet)
 
 
