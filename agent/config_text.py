@@ -25,6 +25,8 @@ def effective_text(path: Path, file: SiteFile) -> str:
     lines = [f"{path}: valid"]
     for name in type(file).model_fields:
         value = getattr(file, name)
+        if value is None:
+            lines += ["", f"[{name}]", "  (not there)"]
         for section in value if isinstance(value, list) else [] if value is None else [value]:
             header = f"[[{name}]]" if isinstance(value, list) else f"[{name}]"
             lines += ["", header, *_keys(section)]
