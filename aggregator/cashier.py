@@ -25,6 +25,8 @@ HAND_OVER_S: Final = 5.0
 """When to hand cheques over again after the settler had too many waiting."""
 CLOSE_S: Final = 5.0
 """How long an orderly end waits for the disk to be done."""
+WINDOWS_S: Final = 60.0
+"""How often the trades of an earlier process are looked at whose battery has not come back."""
 PRUNE_S: Final = 3_600.0
 """How often trades that are long over are dropped from the file."""
 
@@ -56,6 +58,7 @@ class Cashier:
             self.keep(effect.entry, lambda _: None)
         self._hand_all_over()
         self._prune()
+        self._after("windows", WINDOWS_S, self._windows)
 
     def keep(self, entry: Entry, done: Callable[[str], None]) -> None:
         """Put an entry on disk; `done` gets why it is not there, "" when it is."""
@@ -147,6 +150,13 @@ class Cashier:
     def _probe(self) -> None:
         if self._settling.disk_fails:
             self._executor.submit(self._file.probe, self._disk)
+
+    def _windows(self) -> None:
+        """Close what no battery came back for; until nothing of an earlier process waits for one."""
+        for effect in self._settling.left_over(int(asyncio.get_running_loop().time() * 1_000)):
+            self.keep(effect.entry, lambda _: None)
+        if self._settling.waits_for_batteries:
+            self._after("windows", WINDOWS_S, self._windows)
 
     def _prune(self) -> None:
         now_s = self._settling.wall_s()

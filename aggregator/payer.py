@@ -54,10 +54,15 @@ class Payer:
         """What its Register carries, when these are our terms."""
         self.why_not = "it has not registered"
         self._told = ""
+        self._watched: bytes | None = None
+        self._is_here = False
+        """Whether it has registered on the connection that stands."""
 
     def registered(self, signer: bytes | None, offer: WireContract | None) -> list[Note]:
         """Take in a Register; say once why this battery is not bought from."""
-        self.key, self.offer = signer or b"", None
+        if signer != self.key:
+            self.lost()
+        self.key, self.offer, self._is_here = signer or b"", None, signer is not None
         if signer is None:
             self.why_not = "it has no key"
         elif offer is None:
@@ -65,12 +70,22 @@ class Payer:
         else:
             try:
                 self.settling.purser.terms.check_offer(offer)
-                self.settling.settler.watch(offer.battery_wallet)
+                self._watch(offer.battery_wallet)
             except TermsError as error:
                 self.why_not = f"its terms are not ours: {error}"
             else:
                 self.offer, self.why_not = offer, ""
         return self._tell(self.why_not)
+
+    def _watch(self, wallet: bytes) -> None:
+        """Let the Line to this wallet be read, and that of the offer before no more. Raises TermsError."""
+        if wallet == self._watched:
+            return
+        if self._watched is not None:
+            self.settling.unwatch(self._watched)
+            self._watched = None
+        self.settling.watch(wallet)
+        self._watched = wallet
 
     def key_of(self, bid_id: int) -> Key:
         """Return the name of a trade with this battery."""
@@ -113,9 +128,20 @@ class Payer:
             raise TermsError("contract", "the Accept carries none")
         return self.settling.contract_for(self.key_of(bid.bid_id), bid.contract, accept, wire, now_ms)
 
-    def resumed(self) -> list[Entry]:
+    def resumed(self, now_ms: int) -> list[Entry]:
         """Return, once, the trades with this battery that an earlier process left open."""
-        return self.settling.resumed(self.key)
+        return self.settling.resumed(self.key, now_ms)
+
+    def heard(self, now_ms: int) -> None:
+        """Note that frames came on a connection on which the battery has registered."""
+        if self._is_here:
+            self.settling.heard(self.key, now_ms)
+
+    def lost(self) -> None:
+        """Note that the connection is gone."""
+        if self._is_here:
+            self.settling.lost(self.key)
+        self._is_here = False
 
     def summary(self) -> dict[str, object]:
         """Return what a status file shows of the Line: base units."""

@@ -106,6 +106,8 @@ class Session:
             self._buyer.release(bid.bid_id)
         self._lot_is_over()
         self._book = QuoteBook()
+        if self._payer is not None:
+            self._payer.lost()
         self._effects += self._deals.link_down()
         return self._take()
 
@@ -115,6 +117,8 @@ class Session:
             handler = self._HANDLERS.get(frame.body.message_type)
             if handler is not None and self.stage is not Stage.DOWN:
                 handler(self, frame, now_ms)
+        if self._payer is not None and self.stage is not Stage.DOWN:
+            self._payer.heard(now_ms)
         self._consider(now_ms)
         return self._take()
 
@@ -185,7 +189,7 @@ class Session:
             self.who = f"key:{frame.signer.hex()}"
         if self._payer is not None:
             self._effects += self._payer.registered(frame.signer, frame.extensions.contract)
-            for entry in self._payer.resumed():
+            for entry in self._payer.resumed(now_ms):
                 self._deals.resume(entry, wall_ms=self._payer.settling.wall_ms(), now_ms=now_ms)
         if self.stage is Stage.GREETING and frame.signer is not None:
             self._greeted(now_ms)

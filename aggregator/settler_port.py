@@ -43,6 +43,10 @@ class SettlerPort(Protocol):
         """Read the Line to a battery's wallet from now on. Raises TermsError when it reads as many as it can."""
         ...
 
+    def unwatch(self, wallet: bytes) -> None:
+        """Read the Line to a battery's wallet no more, unless a cheque is open on it."""
+        ...
+
     def line(self, wallet: bytes) -> LineState | None:
         """Return the Line to a battery's wallet as it was last read at finalized; None when there is none."""
         ...

@@ -6,13 +6,14 @@ are checked strictly against the battery's identity key before anything is kept 
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from aggregator.consent import Judge, Say, Verdict, own_figure_wh
 from aggregator.effects import Effect, Fetch, Keep, Note, Send
 from aggregator.entries import Entry, Key, State
-from aggregator.sight import Sight
+from aggregator.sight import Link, Sight
 from etp.messages import Body, MessageType, ReasonCode
 from settlement.cheque import Cheque, SignedReceipt
 from settlement.errors import SettlementError, TermsError
@@ -63,6 +64,10 @@ class Settling:
         self.wall_ms = wall_ms
         self._device_id = device_id
         self._sights: dict[Key, Sight] = {}
+        self._links: dict[bytes, Link] = {}
+        """By identity key, of the batteries of which a delivery is watched."""
+        self._watchers: Counter[bytes] = Counter()
+        """By wallet, the conversations that want its Line read."""
         self._interim_ms: dict[Key, int] = {}
         self._to_resume = {entry.key for entry in book if is_running(entry, wall_ms())}
 
@@ -74,15 +79,43 @@ class Settling:
         """Return this buyer's Line to a battery, as it was last read."""
         return self.settler.line(battery_wallet)
 
+    def watch(self, wallet: bytes) -> None:
+        """Let the Line to a battery's wallet be read, for one conversation. Raises TermsError."""
+        self.settler.watch(wallet)
+        self._watchers[wallet] += 1
+
+    def unwatch(self, wallet: bytes) -> None:
+        """End that; the last one lets it be read no more."""
+        self._watchers[wallet] -= 1
+        if self._watchers[wallet] <= 0:
+            del self._watchers[wallet]
+            self.settler.unwatch(wallet)
+
     def sweep(self) -> None:
         """Let go of trades that can cost nothing more, when there are many."""
         self.book.sweep(self.wall_s(), self.line)
 
-    def resumed(self, battery: bytes) -> list[Entry]:
-        """Return, once, the trades with a battery that an earlier process left open."""
+    def heard(self, battery: bytes, now_ms: int) -> None:
+        """Note that frames of a battery came."""
+        if (link := self._links.get(battery)) is not None:
+            self._links[battery] = link.heard(now_ms)
+
+    def lost(self, battery: bytes) -> None:
+        """Note that the connection to a battery is gone: nothing since its last frame may have been heard."""
+        if not any(key.battery == battery for key in self._sights):
+            self._links.pop(battery, None)
+        elif (link := self._links.get(battery)) is not None:
+            self._links[battery] = replace(link, is_up=False)
+
+    def resumed(self, battery: bytes, now_ms: int) -> list[Entry]:
+        """Return, once, the trades with a battery that an earlier process left open; it can be heard from now on."""
         found = [entry for entry in self.book.of(battery) if entry.key in self._to_resume]
         self._to_resume.difference_update(entry.key for entry in found)
-        return [entry for entry in found if is_running(entry, self.wall_ms())]
+        found = [entry for entry in found if is_running(entry, self.wall_ms())]
+        for entry in found:
+            link = self._links.setdefault(battery, Link(heard_at_ms=now_ms))
+            self._sights[entry.key] = self._sight_of(entry, now_ms).dark_since_seen(link, now_ms)
+        return found
 
     def contract_for(self, key: Key, bid: WireContract, accept: Body, wire: WireContract, now_ms: int) -> Entry:
         """Return the entry of an Accept that repeats the Bid under the battery's signature, with ours beside it.
@@ -115,7 +148,8 @@ class Settling:
         )
         wall_ms = self.wall_ms()
         entry = Entry(cheque=cheque, power_w=-accept.power_w, agreed_at_ms=wall_ms, seen_at_ms=wall_ms)
-        self._sights[key] = self._sight_of(entry, now_ms)
+        link = self._links.setdefault(key.battery, Link(heard_at_ms=now_ms)).heard(now_ms)
+        self._sights[key] = self._sight_of(entry, now_ms).dark_since_seen(link, now_ms)
         return self.book.put(entry)
 
     def status(self, key: Key, figure_wh: int, receipt: WireReceipt | None, now_ms: int) -> list[Effect]:
@@ -164,9 +198,21 @@ class Settling:
         return [Keep(self.book.put(replace(entry, is_void=True, figure_wh=0)))]
 
     def windows_over(self, now_ms: int) -> list[Keep]:
-        """Close the trades whose windows ended and of which no conversation knows: those of an earlier process."""
+        """Close the trades of an earlier process whose windows ended while nobody looked."""
         over = [entry.key for entry in self.book if not is_running(entry, self.wall_ms())]
         return [keep for key in over for keep in self.window_over(key, now_ms)]
+
+    def left_over(self, now_ms: int) -> list[Keep]:
+        """Close the trades of an earlier process whose battery has not come back within their windows."""
+        entries = [entry for key in self._to_resume if (entry := self.book.get(key)) is not None]
+        over = [entry.key for entry in entries if not is_running(entry, self.wall_ms())]
+        self._to_resume.difference_update(over)
+        return [keep for key in over for keep in self.window_over(key, now_ms)]
+
+    @property
+    def waits_for_batteries(self) -> bool:
+        """Whether trades of an earlier process have not been taken up by their battery's conversation."""
+        return bool(self._to_resume)
 
     def window_over(self, key: Key, now_ms: int) -> list[Keep]:
         """Note that nothing more is delivered: what can have been seen is what we stand for if the battery claims."""
@@ -186,7 +232,10 @@ class Settling:
         return None if entry is None else entry.figure_wh
 
     def _sight(self, entry: Entry, now_ms: int) -> Sight:
-        return self._sights.get(entry.key) or self._sight_of(entry, now_ms)
+        sight = self._sights.get(entry.key)
+        if sight is None:
+            return self._sight_of(entry, now_ms)
+        return replace(sight, link=self._links.get(entry.key.battery))
 
     def _sight_of(self, entry: Entry, now_ms: int) -> Sight:
         """Return what an entry says was seen, on the clock of this process; of one that is over that is its figure."""

@@ -84,9 +84,16 @@ class StandInSettler:
 
     def watch(self, wallet: bytes) -> None:
         """Note whose Line is wanted. Raises TermsError beyond `watches_max`."""
+        if wallet in self.watched:
+            return
         if len(self.watched) >= self.watches_max:
             raise TermsError("wallet", f"{self.watches_max} are watched already")
         self.watched.append(wallet)
+
+    def unwatch(self, wallet: bytes) -> None:
+        """Note whose Line is wanted no more."""
+        if wallet in self.watched:
+            self.watched.remove(wallet)
 
     def line(self, wallet: bytes) -> LineState | None:
         """Return what a test has said."""
