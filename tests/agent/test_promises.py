@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.promises import PromiseBook
 from agent.quoted import QUOTE_KEPT_MS, QuotedWindows
+from etp.messages import ReasonCode
 from settlement.cover import Promise, free_number
 from settlement.lines import LineState
 from settlement.terms import Windows, window_s
+from tests.agent import gateway_world as gw
+from tests.agent.settling_world import buyer_in, settled_world
 from tests.settlement.terms import CONTRACT, contract_with
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LINE: Final = LineState(
     generation=CONTRACT.generation,
@@ -93,6 +99,18 @@ def test_a_line_opened_anew_forgets_the_old_one() -> None:
     book.reduce(CONTRACT, 1, cosigned=True)  # nobody is harmed by a late word about it
     assert book.on(WALLET, again) == []
     assert not book.holds(WALLET)
+
+
+def test_a_line_of_unknown_age_covers_nothing(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with settled_world(tmp_path) as (world, ledger):
+            buyer = await buyer_in(world)
+            ledger.settler.line_age_s = lambda _wallet: None  # type: ignore[method-assign, assignment]
+            answer = await buyer.bid(await buyer.terms())
+            assert answer.body.termination_code == ReasonCode.COVER_TOO_SMALL
+            assert "how long ago" in answer.extensions.reason
+
+    gw.run(scenario())
 
 
 def test_a_window_counts_for_ten_seconds_after_another_was_quoted() -> None:

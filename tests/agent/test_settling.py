@@ -191,18 +191,6 @@ def test_a_line_that_was_not_read_yet_covers_nothing_and_is_read_from_then_on(tm
     gw.run(scenario())
 
 
-def test_a_line_of_unknown_age_covers_nothing(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with settled_world(tmp_path) as (world, ledger):
-            buyer = await buyer_in(world)
-            ledger.settler.line_age_s = lambda _wallet: None  # type: ignore[method-assign, assignment]
-            code, reason = refusal(await buyer.bid(await buyer.terms()))
-            assert code == ReasonCode.COVER_TOO_SMALL
-            assert "how long ago" in reason
-
-    gw.run(scenario())
-
-
 def test_a_price_too_low_is_said_before_cover(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with settled_world(tmp_path, allot=False) as (world, _):
