@@ -189,11 +189,10 @@ class ChequeWorld:
         self._watch.check_end(self.deals)
 
     def _is_over(self) -> bool:
-        """Whether nothing is open, neither on the ledger nor, by its own account, at any settler that is there."""
+        """Whether nothing is open, on the ledger or, by its own account, at any settler that can still start."""
         owed = [deal for deal in self.deals.values() if deal.final_wh and deal.trade_id not in self.payments.settled]
-        settlers = [host.settler for host in self.hosts if host.settler is not None]
-        views = [view for settler in settlers for view in settler.trades() if view.delivered_wh]
-        return not owed and not self.chain.open_trades() and all(view.is_done for view in views)
+        here = [host for host in self.hosts if not host.is_gone]
+        return not owed and not self.chain.open_trades() and all(host.has_caught_up() for host in here)
 
     async def _trade_on(self) -> None:
         """Let buyers find batteries until the hours are over."""

@@ -182,6 +182,13 @@ class SettlerHost(Seat):
         if self.settler is not None:
             self.settler.put(merged, seen_wh)
 
+    def has_caught_up(self) -> bool:
+        """Whether a settler runs, knows of every trade in its journal, and has no more to do for those with energy."""
+        if self.settler is None:
+            return False
+        views = [self.settler.trade(trade_id) for trade_id in self.facts]
+        return all(view is not None and (view.is_done or not view.delivered_wh) for view in views)
+
     def check(self) -> None:
         """Raise what kept the last start from succeeding."""
         if self._failure is not None:

@@ -146,10 +146,13 @@ def test_a_battery_that_never_claims_is_caught(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_a_settler_that_gives_up_early_is_caught(monkeypatch: pytest.MonkeyPatch, directory: Path) -> None:
+    """Too early, and for ever: one that looks again at what it gave up is paid after all."""
+
     def at_once(case: Any) -> tuple[Step, int]:
         return Step(progress.Action.EXPIRE), case.cheque.contract.ends_at_s
 
     monkeypatch.setattr(progress, "_TABLE", table_with(_expire=at_once))
+    monkeypatch.setattr(steps, "is_open_again", lambda *_case: False)
     assert "what was delivered and covered is paid" in caught(directory, buyer="refuses")
 
 
