@@ -164,12 +164,12 @@ class Bank:
             self._begin(fault)
 
     async def settle_all(self) -> None:
-        """Wait until nothing is open any more; buyers may be gone."""
+        """Wait until nothing is open any more and every settler knows; buyers may be gone."""
         for _ in range(_LOOKS):
             owed = [
                 deal for deal in self.deals.values() if deal.final_wh and deal.trade_id not in self.payments.settled
             ]
-            if not owed and not self.chain.open_trades():
+            if not owed and not self.chain.open_trades() and self._watch.is_known(self.deals):
                 return
             await asyncio.sleep(_LOOK_S)
 

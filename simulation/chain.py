@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Final
 from solders.pubkey import Pubkey
 
 from settlement.base58 import from_base58
+from settlement.cluster.tokens import read_token_account
 from settlement.keyring import KeyRing
 from settlement.ledger import Ledger
 from settlement.ledger.faults import Faults
 from settlement.ledger.node import Node
-from settlement.ledger.tokens import read_token_account
 from settlement.ledger.wire import receive
 from settlement.opening import Opening
 from settlement.program import instructions

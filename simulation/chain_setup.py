@@ -12,12 +12,12 @@ from solders.system_program import CreateAccountParams, create_account
 from spl.token.instructions import create_idempotent_associated_token_account, initialize_mint2, mint_to
 from spl.token.models import InitializeMint2Params, MintToParams
 
+from settlement.cluster.deploy import deploy
+from settlement.cluster.landing import Lander
+from settlement.cluster.tokens import MINT_BYTES, TOKEN
 from settlement.contract import Venue
 from settlement.keys import SeedKey
 from settlement.ledger.airdrop import airdrop
-from settlement.ledger.deploy import deploy
-from settlement.ledger.landing import Lander
-from settlement.ledger.tokens import MINT_BYTES, TOKEN
 from settlement.ledger.transport import NodeTransport
 from settlement.opening import Opening
 from settlement.program import instructions

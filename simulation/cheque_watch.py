@@ -100,11 +100,26 @@ class ChequeWatch(Watcher):
         for host in self._hosts:
             if host.person.role == "battery":
                 self._check_purse(host)
-            if host.settler is None:
-                continue
-            for deal in deals.values():
-                if host.person in (deal.battery, deal.buyer) and deal.trade_id in self._payments.settled:
-                    self._check_known(host, deal)
+            for deal in self._to_know(host, deals):
+                if not self._knows(host, deal):
+                    view = None if host.settler is None else host.settler.trade(deal.trade_id)
+                    what = f"{host.name}: {view} of {self._payments.settled[deal.trade_id]}"
+                    raise Breach("a settler learns what was paid", what)
+
+    def is_known(self, deals: Mapping[bytes, Deal]) -> bool:
+        """Whether every settler that runs knows of all that was paid."""
+        return all(self._knows(host, deal) for host in self._hosts for deal in self._to_know(host, deals))
+
+    def _to_know(self, host: Seat, deals: Mapping[bytes, Deal]) -> list[Deal]:
+        """Return the paid trades of a party whose settler runs."""
+        if host.settler is None:
+            return []
+        own = [deal for deal in deals.values() if host.person in (deal.battery, deal.buyer)]
+        return [deal for deal in own if deal.trade_id in self._payments.settled]
+
+    def _knows(self, host: Seat, deal: Deal) -> bool:
+        view = None if host.settler is None else host.settler.trade(deal.trade_id)
+        return view is not None and view.is_done and view.payout == self._payments.settled[deal.trade_id].payout
 
     def _guarded(self, check: Callable[..., None], *args: object) -> None:
         """Look, and take what is seen to the world: who is looked at could swallow it."""
@@ -170,12 +185,6 @@ class ChequeWatch(Watcher):
         if held + owed != self._payments.received(wallet):
             what = f"{host.name} holds {held} and is owed {owed}, the payments make {self._payments.received(wallet)}"
             raise Breach("a wallet holds what was paid", what)
-
-    def _check_known(self, host: Seat, deal: Deal) -> None:
-        view = None if host.settler is None else host.settler.trade(deal.trade_id)
-        event = self._payments.settled[deal.trade_id]
-        if view is None or not view.is_done or view.payout != event.payout:
-            raise Breach("a settler learns what was paid", f"{host.name}: {view} of {event}")
 
     def _is_over(self, signed: _Signed) -> bool:
         """Whether what was signed can have no more effect than it has had."""
