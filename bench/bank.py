@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final
 from settlement import Cheque, Contract, KeyRing, Receipt, SignedReceipt, Venue, sign_contract, sign_receipt
 from settlement.actions import plan
 from settlement.chain import Map, View
+from settlement.cluster.setup import Member
 from settlement.ledger import Ledger, Node, Settings
 from settlement.ledger.init import UNITS_PER_USDC, Wishes, prepare
 from settlement.ledger.limits import LAMPORTS_PER_SOL
-from settlement.ledger.setup import Member
 from settlement.program.accounts import Line
 from settlement.program.elf import program_elf
 from settlement.progress import Action

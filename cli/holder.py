@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from etp.auth import Signer
+    from settlement.cluster.landing import Lander
     from settlement.contract import Venue
-    from settlement.ledger.landing import Lander
     from settlement.opening import Opening
     from settlement.signing import Party
 
@@ -48,7 +48,7 @@ class Holder:
         return asyncio.run(self._run(work))
 
     async def _run(self, work: Callable[[Lander, Opening], Awaitable[T]]) -> T:
-        from settlement.ledger.landing import Lander
+        from settlement.cluster.landing import Lander
         from settlement.opening import Opening
         from settlement.rpc import HttpTransport, RpcClient
 

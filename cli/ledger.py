@@ -13,8 +13,8 @@ from cli.filling import FillError, fill
 from cli.holder import complaints
 
 if TYPE_CHECKING:
+    from settlement.cluster.setup import Member
     from settlement.ledger.init import Wishes
-    from settlement.ledger.setup import Member
 
 app = typer.Typer(add_completion=False)
 _PORT: Final = 8_899
@@ -103,8 +103,8 @@ def _check(*, init: bool, wishes: list[object]) -> None:
 def _members(batteries: list[Path], buyers: list[Path], sites: list[Path], configs: list[Path]) -> list[Member]:
     """Return who is to be registered. Raises what reading their files raises; roots are made as at a first start."""
     from cli.holder import holder_of, holders_of
+    from settlement.cluster.setup import Member
     from settlement.ledger.init import read_member
-    from settlement.ledger.setup import Member
 
     members = [read_member("battery", path) for path in batteries] + [read_member("buyer", path) for path in buyers]
     holders = [holder for path in sites for holder in holders_of(path)]

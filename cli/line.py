@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from solders.instruction import Instruction
 
     from cli.holder import Holder
-    from settlement.ledger.landing import Lander
+    from settlement.cluster.landing import Lander
     from settlement.line_list import Holdings
     from settlement.opening import Opening
 

@@ -40,8 +40,8 @@ def deploy(
     as_json: Annotated[bool, typer.Option("--json", help="Print what is there as JSON.")] = False,
 ) -> None:
     """Deploy the program, write its Config, allow a mint, freeze it: whatever of that is missing."""
+    from settlement.cluster.rollout import Rollout, roll_out
     from settlement.errors import SettlementError
-    from settlement.ledger.rollout import Rollout, roll_out
     from settlement.program.elf import program_elf
 
     try:

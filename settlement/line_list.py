@@ -17,7 +17,7 @@ from settlement.registering import account_at, read, require_program
 from settlement.rpc import Question
 
 if TYPE_CHECKING:
-    from settlement.ledger.landing import Lander
+    from settlement.cluster.landing import Lander
     from settlement.opening import Opening
 
 LINES_MAX: Final = 10_000

@@ -14,7 +14,7 @@ from settlement.program.codec import Record
 
 if TYPE_CHECKING:
     from etp.auth import Signer
-    from settlement.ledger.landing import Lander
+    from settlement.cluster.landing import Lander
     from settlement.opening import Opening
     from settlement.rpc import Account
     from settlement.signing import Party

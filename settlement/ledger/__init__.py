@@ -1,8 +1,8 @@
 """The embedded ledger: Solana's runtime behind Solana's JSON-RPC, for demos, tests and simulations without a cluster.
 
 Lives here: the ledger in process (`Ledger`), its state on disk, what answers JSON-RPC (`Node`), its server and faults,
-and how a program is deployed and set up on this or any other cluster. Never here: contracts, trades, an outbox. What
-executes and answers knows nothing of the program; only `deploy`, `landing` and `setup` use the rest of settlement.
+and what `--init` makes on it. Never here: contracts, trades, an outbox, a client of other clusters (`cluster` is that).
+What executes and answers knows nothing of the program; only `init` uses the rest of settlement.
 `cli`, `simulation` and tests may import it. The agent and the buyers never do: they speak JSON-RPC.
 """
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from solders.pubkey import Pubkey
 
+from settlement.cluster.tokens import NAMES, read_mint, read_token_account
 from settlement.exchange import to_base58
 from settlement.ledger.errors import INVALID_REQUEST, ParamsError, RpcError
 from settlement.ledger.limits import BASE58_BYTES_MAX
 from settlement.ledger.nonce import read_nonce
 from settlement.ledger.sysvars import read_clock
-from settlement.ledger.tokens import NAMES, read_mint, read_token_account
 from settlement.ledger.zstandard import framed
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from solders.account import Account
 
+    from settlement.cluster.tokens import Mint, TokenAccount
     from settlement.ledger.params import Options
-    from settlement.ledger.tokens import Mint, TokenAccount
 
 _RENT_EPOCH: Final = (1 << 64) - 1
 _ENCODINGS: Final = ("binary", "base58", "base64", "jsonParsed", "base64+zstd")

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Final
 
 from solders.pubkey import Pubkey
 
+from settlement.cluster import setup
+from settlement.cluster.deploy import deploy, freeze
+from settlement.cluster.landing import Lander
+from settlement.cluster.setup import Member, Place
 from settlement.errors import KeyFileError
 from settlement.files import read_private
 from settlement.keyring import KeyRing
 from settlement.keys import ROOT_BYTES, SeedKey
-from settlement.ledger import setup
-from settlement.ledger.deploy import deploy, freeze
-from settlement.ledger.landing import Lander
 from settlement.ledger.limits import LAMPORTS_PER_SOL
-from settlement.ledger.setup import Member, Place
 from settlement.ledger.transport import NodeTransport
 from settlement.rpc import RpcClient
 

@@ -49,7 +49,7 @@ class Hosting:
 def run_ledger(hosting: Hosting, *, ready: Callable[[dict[str, Any]], None]) -> None:
     """Run until SIGTERM or Ctrl-C; `ready` is told once where it listens and what it is.
 
-    Raises LedgerError when it cannot be opened, made ready, listened for, or written any more.
+    Raises SettlementError when it cannot be opened, made ready, listened for, or written any more.
     """
     sys.setswitchinterval(_SWITCH_S)
     asyncio.run(_run(hosting, ready))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from settlement.cluster.tokens import ACCOUNT_BYTES, PROGRAMS, read_mint, read_token_account
 from settlement.ledger.encoding import Shape, account_json, amount_json, shape_of
 from settlement.ledger.errors import ParamsError
 from settlement.ledger.limits import ADDRESSES_MAX, FILTER_BYTES_MAX, FILTERS_MAX
 from settlement.ledger.params import Options, address, decoded
-from settlement.ledger.tokens import ACCOUNT_BYTES, PROGRAMS, read_mint, read_token_account
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from solders.account import Account
     from solders.pubkey import Pubkey
 
-    from settlement.ledger.tokens import TokenAccount
+    from settlement.cluster.tokens import TokenAccount
     from settlement.ledger.view import Call, View
 
     Filter = Callable[[Account], bool]

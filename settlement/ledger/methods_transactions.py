@@ -8,6 +8,7 @@ from solders.account import Account
 from solders.hash import Hash
 from solders.system_program import ID as SYSTEM_PROGRAM
 
+from settlement.cluster.words import error_text
 from settlement.exchange import to_base58
 from settlement.ledger.airdrop import airdrop
 from settlement.ledger.encoding import Shape, account_json
@@ -38,7 +39,6 @@ from settlement.ledger.meta import (
 from settlement.ledger.params import Options, address, blockhash, decoded, signature
 from settlement.ledger.records import Place, lamports_of, tokens_of
 from settlement.ledger.wire import TYPE_NAME, receive
-from settlement.ledger.words import error_text
 
 if TYPE_CHECKING:
     from solders.signature import Signature

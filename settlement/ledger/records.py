@@ -10,8 +10,8 @@ from base64 import b64decode, b64encode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from settlement.cluster.tokens import read_token_account
 from settlement.ledger.machine import Execution, Inner
-from settlement.ledger.tokens import read_token_account
 
 if TYPE_CHECKING:
     from solders.account import Account

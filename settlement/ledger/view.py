@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from settlement.cluster.tokens import read_mint
 from settlement.ledger.errors import MinContextSlotError
-from settlement.ledger.tokens import read_mint
 
 if TYPE_CHECKING:
     from solders.account import Account

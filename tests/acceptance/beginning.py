@@ -11,7 +11,7 @@ from spl.token.constants import MINT_LEN, TOKEN_2022_PROGRAM_ID, TOKEN_PROGRAM_I
 from spl.token.instructions import create_idempotent_associated_token_account, initialize_mint, mint_to
 from spl.token.models import InitializeMintParams, MintToParams
 
-from settlement.ledger.deploy import deploy, freeze
+from settlement.cluster.deploy import deploy, freeze
 from settlement.program import instructions as calls
 from settlement.program.accounts import Config, MintRule
 from settlement.program.constants import ROLE_BATTERY, ROLE_BUYER

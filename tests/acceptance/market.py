@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from solders.pubkey import Pubkey
 
 from settlement import Contract, IdentityKey, Receipt, SeedKey, Venue, to_base58
-from settlement.ledger.landing import Lander
+from settlement.cluster.landing import Lander
 from settlement.program import instructions as calls
 from settlement.program.accounts import Escrow, Line, Participant, Trade, Unpaid
 from settlement.program.addresses import Addresses, token_account

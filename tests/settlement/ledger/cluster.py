@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
+from settlement.cluster.landing import Lander
 from settlement.keys import SeedKey
 from settlement.ledger import Node
-from settlement.ledger.landing import Lander
 from settlement.ledger.transport import NodeTransport
 from settlement.rpc import RpcClient
 from tests.settlement.ledger.world import SOL, World

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from settlement.cluster.minting import mint_to
 from settlement.ledger import Node
 from settlement.ledger.errors import ParamsError
-from settlement.ledger.minting import mint_to
 from settlement.ledger.node import METHODS
 from settlement.ledger.wire import receive
 from tests.settlement.ledger.world import SOL, World, pay

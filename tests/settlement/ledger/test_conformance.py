@@ -20,7 +20,7 @@ from solders.signature import Signature
 from solders.system_program import AdvanceNonceAccountParams, advance_nonce_account, create_nonce_account
 from solders.transaction import VersionedTransaction
 
-from settlement.ledger.minting import make_mint, make_token_account, mint_to
+from settlement.cluster.minting import make_mint, make_token_account, mint_to
 from settlement.program.addresses import token_account
 from tests.acceptance.cluster import embedded, validator
 from tests.settlement.ledger.world import SOL, pay

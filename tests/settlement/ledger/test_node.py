@@ -15,9 +15,9 @@ from solders.pubkey import Pubkey
 from solders.signature import Signature
 from solders.transaction import VersionedTransaction
 
+from settlement.cluster.minting import make_mint, make_token_account, mint_to
 from settlement.ledger import Node, RpcError, Settings
 from settlement.ledger.limits import AIRDROP_LAMPORTS_MAX, BATCH_MAX, BODY_BYTES_MAX
-from settlement.ledger.minting import make_mint, make_token_account, mint_to
 from settlement.ledger.node import METHODS
 from settlement.program.addresses import token_account
 from tests.settlement.ledger.world import SOL, START_MS, World, pay

@@ -16,6 +16,7 @@ from solders.pubkey import Pubkey
 from solders.system_program import ID as SYSTEM_PROGRAM
 from solders.transaction import VersionedTransaction
 
+from settlement.cluster.words import error_text
 from settlement.exchange import to_base58
 from settlement.ledger import Settings
 from settlement.ledger.base58 import from_base58
@@ -28,7 +29,6 @@ from settlement.ledger.store import Store
 from settlement.ledger.tables import TABLE_PROGRAM
 from settlement.ledger.versions import Versions
 from settlement.ledger.wire import receive
-from settlement.ledger.words import error_text
 from settlement.ledger.zstandard import framed
 from tests.settlement.ledger.world import SOL, World, pay
 

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
+from settlement.cluster.minting import make_mint, make_token_account, mint_to
 from settlement.ledger import Ledger, Node
-from settlement.ledger.minting import make_mint, make_token_account, mint_to
 from settlement.ledger.server import LedgerServer
 from settlement.program.addresses import token_account
 from tests.npm_packages import packages, run

@@ -12,10 +12,10 @@ import pytest
 
 from settlement import Contract, KeyRing, Venue, device_id
 from settlement.bundle import Bundle
+from settlement.cluster.setup import Member
 from settlement.ledger import Faults, Ledger, Node, Settings
 from settlement.ledger.init import Wishes, prepare
 from settlement.ledger.server import LedgerServer
-from settlement.ledger.setup import Member
 from settlement.opening import Opening
 from settlement.outbox_file import read_outbox
 from settlement.program.accounts import Line

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Self
 from solders.pubkey import Pubkey
 
 from settlement import Cheque, Contract, KeyRing, Venue, device_id
+from settlement.cluster.landing import Lander
+from settlement.cluster.setup import Member
 from settlement.ledger import Faults, Ledger, Node, Settings
 from settlement.ledger.init import Wishes, prepare
-from settlement.ledger.landing import Lander
-from settlement.ledger.setup import Member
 from settlement.ledger.transport import NodeTransport
 from settlement.opening import Opening
 from settlement.program.elf import program_elf

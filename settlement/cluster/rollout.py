@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 from solders.pubkey import Pubkey
 
 from settlement.base58 import from_base58
+from settlement.cluster import setup
+from settlement.cluster.deploy import DeployError, account_of, deploy, freeze
+from settlement.cluster.landing import Lander
+from settlement.cluster.setup import Place
 from settlement.errors import KeyFileError, TermsError
 from settlement.exchange import TEXT_BYTES_MAX, from_text, to_base58
 from settlement.files import read_private
 from settlement.keys import SeedKey
-from settlement.ledger import setup
-from settlement.ledger.deploy import DeployError, account_of, deploy, freeze
-from settlement.ledger.landing import Lander
-from settlement.ledger.setup import Place
 from settlement.rpc import HttpTransport, RpcClient
 from settlement.rpc.answers import hash_in
 from settlement.rpc.envelope import decode_reply, encode_request

@@ -9,9 +9,9 @@ from solders.instruction import Instruction
 from solders.litesvm import LiteSVM
 from solders.pubkey import Pubkey
 
+from settlement.cluster.deploy import DeployError, buffer_key, deploy, freeze, read_program
+from settlement.cluster.landing import LandingError
 from settlement.keys import SeedKey
-from settlement.ledger.deploy import DeployError, buffer_key, deploy, freeze, read_program
-from settlement.ledger.landing import LandingError
 from settlement.program.loader import upgrade
 from tests.settlement.ledger.cluster import Cluster
 from tests.settlement.ledger.world import World

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from solders.pubkey import Pubkey
 
+from settlement.errors import SettlementError
 from settlement.keys import SeedKey
-from settlement.ledger.errors import LedgerError
 from settlement.program import loader
 from settlement.program.addresses import Addresses
 from settlement.program.codec import LayoutError
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from etp.auth import Signer
-    from settlement.ledger.landing import Lander
+    from settlement.cluster.landing import Lander
     from settlement.rpc.answers import Account
 
 _BUFFER_DOMAIN: Final = b"\xffwattbid-buffer\x01"
@@ -39,7 +39,7 @@ CODE_BYTES_MAX: Final = ACCOUNT_BYTES_MAX - loader.PROGRAM_DATA_HEAD_BYTES
 """What is read back of a program must fit into one answer."""
 
 
-class DeployError(LedgerError):
+class DeployError(SettlementError):
     """A program that cannot be deployed: what is in the way, and what to do."""
 
 

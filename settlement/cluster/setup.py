@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from solders.pubkey import Pubkey
 from solders.system_program import TransferParams, transfer
 
+from settlement.cluster.deploy import DeployError, account_of, rent_of
+from settlement.cluster.minting import make_mint, make_token_account, mint_to
+from settlement.cluster.tokens import MINT_BYTES
 from settlement.contract import Venue
-from settlement.ledger.deploy import DeployError, account_of, rent_of
-from settlement.ledger.minting import make_mint, make_token_account, mint_to
-from settlement.ledger.tokens import MINT_BYTES
 from settlement.opening import Opening
 from settlement.program import instructions
 from settlement.program.accounts import Config, Escrow, Line
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from etp.auth import Signer
-    from settlement.ledger.landing import Lander
+    from settlement.cluster.landing import Lander
     from settlement.signing import Party
 
 R = TypeVar("R", bound=Record)

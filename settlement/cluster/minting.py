@@ -10,7 +10,7 @@ from solders.pubkey import Pubkey
 from solders.system_program import ID as SYSTEM_PROGRAM
 from solders.system_program import CreateAccountParams, create_account
 
-from settlement.ledger.tokens import MINT_BYTES, TOKEN
+from settlement.cluster.tokens import MINT_BYTES, TOKEN
 from settlement.program.addresses import token_account
 
 _ASSOCIATED: Final = Pubkey.from_string("ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL")

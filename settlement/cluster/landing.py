@@ -11,9 +11,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from settlement.cluster.words import error_text
+from settlement.errors import SettlementError
 from settlement.failures import custom_number, explain
-from settlement.ledger.errors import LedgerError
-from settlement.ledger.words import error_text
 from settlement.rpc.answers import STATUSES_MAX
 from settlement.rpc.errors import (
     NoEndpointError,
@@ -47,7 +47,7 @@ _HARMLESS: Final = ("AlreadyProcessed", "BlockhashNotFound")
 """What a preflight may say of good bytes: they are there already, or the node has not seen their blockhash yet."""
 
 
-class LandingError(LedgerError):
+class LandingError(SettlementError):
     """A transaction that failed, or did not land; the program's log where it is known."""
 
     def __init__(self, problem: str, logs: Sequence[str] = ()) -> None:
