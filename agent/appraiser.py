@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from agent.control_protocol import PriceSnapshot
-    from agent.journal_executor import JournalExecutor
     from agent.pricing import DynamicTerms, LotSeen, PriceFile
     from etp.auction import Bid, LotClosed
+    from settlement.executor import Executor
 
 LOOK_EVERY_S: Final = 60.0
 """How often a file is looked at, and how soon a time of day that was set is noticed."""
@@ -73,7 +73,7 @@ class Appraiser:
         terms: DynamicTerms,
         *,
         ports: AppraiserPorts,
-        readers: Callable[[], JournalExecutor],
+        readers: Callable[[], Executor],
         rule: str,
         price_cap_e4: int,
     ) -> None:
@@ -81,7 +81,7 @@ class Appraiser:
         self.terms = terms
         self._ports = ports
         self._readers = readers
-        self._reader: JournalExecutor | None = None
+        self._reader: Executor | None = None
         """What reads files and is idle now."""
         self._hung = 0
         self._is_clock_trusted = False

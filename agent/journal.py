@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agent.books_types import Books
-    from agent.journal_executor import JournalExecutor
     from agent.journal_upkeep import Portion
+    from settlement.executor import Executor
 
 __all__ = [
     "Journal",
@@ -88,7 +88,7 @@ class Journal:
         path: Path,
         *,
         file: JournalFile | None,
-        executor: JournalExecutor | None,
+        executor: Executor | None,
         wall_ms: Callable[[], int],
         failed: JournalError | None = None,
         rules: UpkeepRules = DEFAULT_RULES,
@@ -122,7 +122,7 @@ class Journal:
         cls,
         path: Path,
         *,
-        executor: JournalExecutor,
+        executor: Executor,
         wall_ms: Callable[[], int],
         max_bytes: int = DEFAULT_MAX_BYTES,
         rules: UpkeepRules = DEFAULT_RULES,

@@ -14,13 +14,13 @@ import uvloop
 
 from agent.clock import is_kernel_synchronised, wall_ms
 from agent.gateway import Gateway
-from agent.journal_executor import ThreadExecutor
 from agent.keys import BatteryKeys
 from agent.logs import get_logger
 from agent.notify import Notifier
 from agent.surroundings import Surroundings
 from drivers.open import Lines, open_battery
 from drivers.options import Options
+from settlement.executor import ThreadExecutor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,7 +78,7 @@ def _ready_line(gateway: Gateway) -> str:
 def _surroundings(site: Site, keys: BatteryKeys) -> Surroundings:
     return Surroundings(
         open_battery=partial(_open_battery, Lines()),
-        journal_executor=ThreadExecutor,
+        journal_executor=lambda: ThreadExecutor("journal-writer"),
         signer=keys.identity,
         wallet=keys.wallet,
         wall_ms=wall_ms,

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from agent.delivery_ports import StopReport
     from agent.guardrails import Guardrails
     from agent.journal import Journal
-    from agent.journal_executor import JournalExecutor
     from agent.offer import SellingLimits
     from agent.pricing import DynamicTerms, OwnerReserve
     from agent.records import TradeKey
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
     from etp.discovery import Endpoint
     from etp.extensions import Receipt as WireReceipt
     from etp.io.link import Link
+    from settlement.executor import Executor
 
 STATUS_EVERY_S: Final = 5.0
 NOT_PRICED: Final = "the reserve is being worked out"
@@ -116,7 +116,7 @@ class Seller:
         return await self.delivery.stop_all(ReasonCode.WITHDRAWN, reason)
 
     def price_by(
-        self, terms: DynamicTerms, *, readers: Callable[[], JournalExecutor], rule: str, price_cap_e4: int
+        self, terms: DynamicTerms, *, readers: Callable[[], Executor], rule: str, price_cap_e4: int
     ) -> Appraiser:
         """Return what prices this battery by the market from here on, and learns from its lots."""
         ports = AppraiserPorts(

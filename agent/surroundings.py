@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agent.journal_executor import ThreadExecutor
 from agent.journal_upkeep import DEFAULT_RULES
+from settlement.executor import ThreadExecutor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agent.config_values import BatterySite, Site
-    from agent.journal_executor import JournalExecutor
     from agent.journal_upkeep import UpkeepRules
     from agent.settling_ports import SettlerPort
     from drivers.device import Battery
     from etp.auth import Signer
+    from settlement.executor import Executor
     from settlement.settler_types import SettlerEvent, SettlerSettings
 
 
@@ -33,7 +33,7 @@ class Surroundings:
     """
 
     open_battery: Callable[[BatterySite, Site], Battery]
-    journal_executor: Callable[[], JournalExecutor]
+    journal_executor: Callable[[], Executor]
     signer: Callable[[BatterySite], Signer]
     wall_ms: Callable[[], int]
     random_bytes: Callable[[int], bytes]
@@ -43,5 +43,5 @@ class Surroundings:
     datagrams: bool = True
     loop_blocks: bool = True
     telemetry: bool = True
-    pricing_executor: Callable[[], JournalExecutor] = lambda: ThreadExecutor("pricing")
+    pricing_executor: Callable[[], Executor] = lambda: ThreadExecutor("pricing")
     journal_rules: UpkeepRules = DEFAULT_RULES

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from agent.journal_executor import JournalExecutor
+    from settlement.executor import Executor
 
 ROWS_MAX: Final = 500_000
 BUFFER_MAX: Final = 1_000
@@ -66,7 +66,7 @@ _SCHEMA: Final = (
 class TelemetryRing:
     """A ring of samples on disk, written in groups by its executor; its methods belong to the event loop's thread."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, executor: JournalExecutor, rows_max: int) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, executor: Executor, rows_max: int) -> None:
         self.path = path
         self.failed: JournalError | None = None
         self.on_failure: Callable[[JournalError], None] | None = None
@@ -80,7 +80,7 @@ class TelemetryRing:
         self._dropped = _dropped(connection)
 
     @classmethod
-    def open(cls, path: Path, *, executor: JournalExecutor, rows_max: int = ROWS_MAX) -> TelemetryRing:
+    def open(cls, path: Path, *, executor: Executor, rows_max: int = ROWS_MAX) -> TelemetryRing:
         """Open or create the file, setting a damaged one aside; the ring owns the executor from here on.
 
         Raises JournalError when there can be no file.

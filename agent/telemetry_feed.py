@@ -12,16 +12,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from agent.journal_errors import JournalError, journal_error
-from agent.journal_executor import ThreadExecutor
 from agent.logs import get_logger
 from agent.telemetry import ROWS_MAX, Sample, TelemetryRing
+from settlement.executor import ThreadExecutor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from agent.journal_executor import JournalExecutor
     from drivers.device import Battery, BatteryState
+    from settlement.executor import Executor
 
 SAMPLE_EVERY_MS: Final = 1_000
 _EARLY_MS: Final = 100
@@ -59,7 +59,7 @@ class TelemetryFeed:
         wall_ms: Callable[[], int],
         rows: int = ROWS_MAX,
         clock_trusted: Callable[[], bool] = lambda: True,
-        executor: JournalExecutor | None = None,
+        executor: Executor | None = None,
     ) -> TelemetryFeed:
         """Return a feed at once; its file is opened, or made, in the background. Never raises for the file's sake.
 
@@ -132,10 +132,10 @@ class TelemetryFeed:
                 self._waiting.popleft()
                 self._lost += 1
 
-    def _open(self, executor: JournalExecutor, rows: int) -> None:
+    def _open(self, executor: Executor, rows: int) -> None:
         self._made = TelemetryRing.open(self.path, executor=executor, rows_max=rows)
 
-    def _file_opened(self, executor: JournalExecutor, error: BaseException | None) -> None:
+    def _file_opened(self, executor: Executor, error: BaseException | None) -> None:
         ring = self._ring = self._made
         waiting, self._waiting = self._waiting, deque()
         if ring is not None:

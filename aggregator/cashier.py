@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from aggregator.cheque_file import ChequeFile
     from aggregator.entries import Entry, Key
     from aggregator.settling import Settling
-    from settlement.outbox import Executor
+    from settlement.executor import Executor
 
 PROBE_S: Final = 5.0
 """How often a disk that failed is tried again."""

@@ -104,7 +104,7 @@ async def _serve(config: AggregatorConfig, ready: Callable[[str], None], write: 
 
 def _money(keys: KeyRing) -> Money:
     """Return what settlement needs; what a ledger takes is loaded only here."""
-    from settlement.outbox import ThreadExecutor  # noqa: PLC0415
+    from settlement.executor import ThreadExecutor  # noqa: PLC0415
     from settlement.settler import open_settler  # noqa: PLC0415
 
     def opened(settings: SettlerSettings, wallet: Signer, on_event: Callable[[SettlerEvent], None]) -> Settler:

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from aggregator.config import AggregatorConfig
     from aggregator.slot import Conversation, Slot
     from aggregator.till import OpenSettler
+    from settlement.executor import Executor
     from settlement.keyring import KeyRing
-    from settlement.outbox import Executor
 
 STATUS_S: Final = 1.0
 _E4: Final = 10_000

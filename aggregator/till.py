@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from aggregator.entries import Entry
     from aggregator.settler_port import SettlerPort
     from etp.auth import Signer
+    from settlement.executor import Executor
     from settlement.keyring import KeyRing
-    from settlement.outbox import Executor
 
     OpenSettler = Callable[[SettlerSettings, Signer, Callable[[SettlerEvent], None]], SettlerPort]
 

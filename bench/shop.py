@@ -20,12 +20,12 @@ import uvloop
 from agent.clock import wall_ms
 from agent.config import load_site
 from agent.gateway import Gateway
-from agent.journal_executor import ThreadExecutor
 from agent.surroundings import Surroundings
 from bench.children import log_to, options, orders, say
 from bench.steady import SteadyBattery
 from etp import auction
 from etp.limits import Limits
+from settlement.executor import ThreadExecutor
 from settlement.keys import IdentityKey
 
 if TYPE_CHECKING:

@@ -1,15 +1,9 @@
-"""The outbox as the settler's task uses it: saves that are durable when awaited, in groups, apart from the loop.
-
-An `Executor` runs jobs one at a time in the order of their submission, each at most once, and calls `done` on the
-loop's thread with None or the error. After a power cut (a simulation's) it may run a job without telling, or neither.
-"""
+"""The outbox as the settler's task uses it: saves that are durable when awaited, in groups, apart from the loop."""
 
 from __future__ import annotations
 
 import asyncio
-import queue
-import threading
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from settlement.outbox_file import Loaded, OutboxFile
 
@@ -17,20 +11,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from settlement.executor import Executor
     from settlement.outbox_file import Write
     from settlement.outbox_records import TradeRecord
 
 T = TypeVar("T")
-
-
-class Executor(Protocol):
-    """Runs blocking jobs apart from the event loop."""
-
-    def submit(self, job: Callable[[], None], done: Callable[[BaseException | None], None]) -> None:
-        """Run `job`, then call `done` on the thread that called `submit`, through its running loop."""
-
-    def close(self) -> None:
-        """Take no more jobs; called when the last one is done."""
 
 
 class Outbox:
@@ -122,45 +107,3 @@ class Outbox:
 
         self._executor.submit(lambda: found.append(job()), done)
         return await future
-
-
-class ThreadExecutor:
-    """One thread that waits for jobs; it starts with the first one."""
-
-    def __init__(self, name: str = "outbox-writer") -> None:
-        self._name = name
-        self._jobs: queue.SimpleQueue[_Submitted | None] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
-
-    def submit(self, job: Callable[[], None], done: Callable[[BaseException | None], None]) -> None:
-        """Hand a job to the thread; `done` arrives through the running loop."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=_serve, args=(self._jobs,), name=self._name, daemon=True)
-            self._thread.start()
-        self._jobs.put((job, done, asyncio.get_running_loop()))
-
-    def close(self) -> None:
-        """End the thread after the jobs it has."""
-        if self._thread is not None:
-            self._jobs.put(None)
-            self._thread.join()
-            self._thread = None
-
-
-_Submitted = tuple["Callable[[], None]", "Callable[[BaseException | None], None]", asyncio.AbstractEventLoop]
-
-
-def _serve(jobs: queue.SimpleQueue[_Submitted | None]) -> None:
-    while (item := jobs.get()) is not None:
-        job, done, loop = item
-        error: BaseException | None = None
-        try:
-            job()
-        except Exception as caught:  # noqa: BLE001 - the thread's outermost edge: every error goes to `done`
-            error = caught
-        try:
-            loop.call_soon_threadsafe(done, error)
-        except RuntimeError:
-            if not loop.is_closed():
-                raise
-            # Nobody is left to be told: the loop ended without closing the outbox, as a crash would.

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Final
 from settlement.desk import Desk
 from settlement.dispatch import Dispatch
 from settlement.errors import OutboxError
+from settlement.executor import ThreadExecutor
 from settlement.flights import CHECK_S
 from settlement.intake import Intake
-from settlement.outbox import Outbox, ThreadExecutor
+from settlement.outbox import Outbox
 from settlement.program.codec import LayoutError
 from settlement.reading import ClusterError, Reading
 from settlement.rpc import HttpTransport, NoEndpointError, RpcClient, RpcError, WrongClusterError
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
 
     from etp.auth import Signer
     from settlement.cheque import Cheque
+    from settlement.executor import Executor
     from settlement.lines import LineState
-    from settlement.outbox import Executor
     from settlement.rpc import Transport
     from settlement.settler_types import SettlerSettings, TradeView
     from settlement.steps import Outlook
@@ -319,7 +320,7 @@ def open_settler(
         settings,
         wallet=wallet,
         transport=HttpTransport(),
-        executor=ThreadExecutor(),
+        executor=ThreadExecutor("outbox-writer"),
         monotonic_s=time.monotonic,
         rng=random.SystemRandom(),
         on_event=on_event,

@@ -31,7 +31,7 @@ class Disk:
 
 
 class VirtualExecutor:
-    """Implements `JournalExecutor` on a `Disk`; its timers belong to the process that submits."""
+    """Implements `Executor` on a `Disk`; its timers belong to the process that submits."""
 
     def __init__(self, disk: Disk, rng: random.Random) -> None:
         self._disk = disk

@@ -10,9 +10,9 @@ import uvloop
 
 from agent.clock import wall_ms
 from agent.journal import Journal
-from agent.journal_executor import ThreadExecutor
 from bench.children import Child
 from bench.report import Figure
+from settlement.executor import ThreadExecutor
 
 if TYPE_CHECKING:
     from pathlib import Path

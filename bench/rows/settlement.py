@@ -21,9 +21,10 @@ from bench.rows.journal import commit_bytes
 from bench.stats import best_us, percentile
 from settlement import Venue, sign_contract
 from settlement.base58 import from_base58
+from settlement.executor import ThreadExecutor
 from settlement.ledger.server import LedgerServer
 from settlement.ledger.wire import receive
-from settlement.outbox import Outbox, ThreadExecutor
+from settlement.outbox import Outbox
 from settlement.outbox_records import TradeRecord
 from settlement.rpc import HttpTransport, Question, RpcClient
 from settlement.settler import open_settler

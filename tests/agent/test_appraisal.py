@@ -12,8 +12,8 @@ from unittest.mock import Mock
 
 from agent.appraisal import FILE_READ_MAX, Asked, FileRead, appraised, in_slices, read
 from agent.appraiser import LOOK_EVERY_S, READ_LIMIT_S, Appraiser, AppraiserPorts
-from agent.journal_executor import ThreadExecutor
 from agent.pricing import SLOT_MS, DynamicTerms, FlatTariff, LotSeen, Markup, Plant, PriceFile, SalesHistory, finished
+from settlement.executor import ThreadExecutor
 from tests.agent.gateway_world import run, world
 from tests.agent.test_appraiser import FROM_FILE, lines, price, reserve, write
 

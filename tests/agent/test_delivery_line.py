@@ -10,13 +10,13 @@ from agent.books import books_of
 from agent.delivery import Delivery
 from agent.delivery_ports import DeliveryRules
 from agent.journal import Journal
-from agent.journal_executor import ThreadExecutor
 from agent.records import Deal, Kind, confirmed
 from drivers.open import open_battery
 from drivers.sim.device import SimulatedBattery
 from drivers.sim.physics import BatteryConfig
 from drivers.sim.server import ModbusServer
 from etp.messages import ReasonCode
+from settlement.executor import ThreadExecutor
 from tests.agent.delivery_world import Ear, now_ms, trade, wall_ms
 
 if TYPE_CHECKING:

@@ -12,12 +12,12 @@ import pytest
 from agent.config import load_site
 from agent.gateway import CLOCK_EVERY_S, METRICS_EVERY_S, Gateway
 from agent.journal_errors import JournalBusy
-from agent.journal_executor import ThreadExecutor
 from agent.surroundings import Surroundings
 from agent.telemetry import read_samples
 from drivers.sim.physics import BatteryConfig, BatteryModel
 from etp.io.server import ListenError
 from etp.messages import MessageType, ReasonCode
+from settlement.executor import ThreadExecutor
 from simulation.battery import Device, DeviceLink
 from tests.agent.gateway_world import World, key, run, site_toml, world
 

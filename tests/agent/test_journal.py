@@ -21,8 +21,8 @@ from agent.journal import (
     JournalFull,
     Record,
 )
-from agent.journal_executor import ThreadExecutor
 from agent.journal_testing import HeldExecutor
+from settlement.executor import ThreadExecutor
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -187,7 +187,7 @@ FILE_SIZE_LIMIT = """
 import asyncio, resource, sys
 from pathlib import Path
 from agent.journal import Journal, JournalError
-from agent.journal_executor import ThreadExecutor
+from settlement.executor import ThreadExecutor
 
 async def main() -> None:
     journal = Journal.open(Path(sys.argv[1]), executor=ThreadExecutor(), wall_ms=lambda: 0)
@@ -291,7 +291,7 @@ KILLED = """
 import asyncio, sys
 from pathlib import Path
 from agent.journal import Journal
-from agent.journal_executor import ThreadExecutor
+from settlement.executor import ThreadExecutor
 
 async def seller(journal: Journal, name: str) -> None:
     while True:
@@ -330,7 +330,7 @@ def test_the_journal_loads_no_maintenance_tools(path: Path) -> None:
     script = (
         "import sys, pathlib\n"
         "from agent.journal import Journal\n"
-        "from agent.journal_executor import ThreadExecutor\n"
+        "from settlement.executor import ThreadExecutor\n"
         "Journal.open(pathlib.Path(sys.argv[1]), executor=ThreadExecutor(), wall_ms=lambda: 0).abandon()\n"
         "print([m for m in ('sqlite_utils', 'numpy', 'pydantic') if m in sys.modules])\n"
     )

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from agent import records
 from agent.journal import Journal, UpkeepRules
-from agent.journal_executor import ThreadExecutor
 from agent.journal_upkeep import ARCHIVE_KEPT_MS
 from agent.records import Deal, Kind
+from settlement.executor import ThreadExecutor
 
 if TYPE_CHECKING:
     from pathlib import Path

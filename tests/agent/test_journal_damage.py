@@ -15,7 +15,7 @@ import pytest
 
 from agent.journal import Journal, JournalCorrupt, JournalError, JournalFull, JournalReadOnly, Record
 from agent.journal_errors import journal_error
-from agent.journal_executor import ThreadExecutor
+from settlement.executor import ThreadExecutor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from agent import records
 from agent.books import books_of
 from agent.journal import Journal, JournalCorrupt, JournalError, JournalFull, Record, UpkeepRules
-from agent.journal_executor import ThreadExecutor
 from agent.journal_testing import HeldExecutor
 from agent.journal_upkeep import PORTION_ROWS
 from agent.records import AUDIT_TRAIL, Deal, Kind, RecordBody
+from settlement.executor import ThreadExecutor
 
 if TYPE_CHECKING:
     from pathlib import Path

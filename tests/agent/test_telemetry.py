@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agent.journal_errors import JournalError
-from agent.journal_executor import ThreadExecutor
 from agent.journal_testing import HeldExecutor
 from agent.telemetry import BUFFER_MAX, FLUSH_ROWS, Sample, TelemetryRing, read_samples
+from settlement.executor import ThreadExecutor
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -26,7 +26,7 @@ from etp.limits import Limits
 from etp.messages import MessageType
 from etp.timing import Role
 from settlement.exchange import to_base58
-from settlement.outbox import ThreadExecutor
+from settlement.executor import ThreadExecutor
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

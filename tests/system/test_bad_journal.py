@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agent.journal import Journal
-from agent.journal_executor import ThreadExecutor
 from etp.messages import MessageType, ReasonCode
+from settlement.executor import ThreadExecutor
 from tests.system.buyer import buyer, trades_fairly
 from tests.system.processes import Agent, Battery, Process, run, write_site
 

@@ -17,7 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from settlement.errors import OutboxError
-from settlement.outbox import Outbox, ThreadExecutor
+from settlement.executor import ThreadExecutor
+from settlement.outbox import Outbox
 from settlement.outbox_file import (
     ATTEMPTS_MAX,
     WISHES_MAX,

@@ -1,4 +1,4 @@
-"""Where journal jobs run: a thread of their own in production, whatever a simulator likes in a simulation.
+"""Where blocking file jobs run: a thread of their own in production, whatever a simulator likes in a simulation.
 
 The contract of an executor: jobs run one at a time in the order of their submission, each at most once, and `done` is
 called on the event loop's thread, in the same order, with None or the error. An executor may report an error without
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class JournalExecutor(Protocol):
+class Executor(Protocol):
     """Runs blocking jobs apart from the event loop."""
 
     def submit(self, job: Callable[[], None], done: Callable[[BaseException | None], None]) -> None:
@@ -29,7 +29,7 @@ class JournalExecutor(Protocol):
 class ThreadExecutor:
     """One thread that waits for jobs; it starts with the first one."""
 
-    def __init__(self, name: str = "journal-writer") -> None:
+    def __init__(self, name: str = "file-writer") -> None:
         self._name = name
         self._jobs: queue.SimpleQueue[_Submitted | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -65,4 +65,4 @@ def _serve(jobs: queue.SimpleQueue[_Submitted | None]) -> None:
         except RuntimeError:
             if not loop.is_closed():
                 raise
-            # Nobody is left to be told: the loop ended without closing the journal, as a crash would.
+            # Nobody is left to be told: the loop ended without closing its file, as a crash would.

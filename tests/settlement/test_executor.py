@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 
-from agent.journal_executor import ThreadExecutor
+from settlement.executor import ThreadExecutor
 
 
 async def test_jobs_run_in_order_on_one_other_thread_and_report_on_the_loop() -> None:
