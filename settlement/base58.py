@@ -1,4 +1,4 @@
-"""Base58 read back: addresses, hashes and transaction signatures as people paste them (`to_base58` writes them)."""
+"""Base58 read back: addresses, hashes and signatures as people paste them (`exchange.to_base58` writes them)."""
 
 from __future__ import annotations
 

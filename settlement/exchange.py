@@ -18,12 +18,12 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from settlement.base58 import ALPHABET
 from settlement.errors import KeyFormatError
 from settlement.keys import SeedKey
 
 TEXT_BYTES_MAX: Final = 4_096
 """Either form has a few hundred bytes."""
-_ALPHABET: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _SEED_BYTES: Final = 32
 _PAIR_BYTES: Final = 64
 
@@ -33,9 +33,9 @@ def to_base58(data: bytes) -> str:
     number = int.from_bytes(data, "big")
     digits = ""
     while number:
-        number, digit = divmod(number, len(_ALPHABET))
-        digits = _ALPHABET[digit] + digits
-    return _ALPHABET[0] * (len(data) - len(data.lstrip(b"\0"))) + digits
+        number, digit = divmod(number, len(ALPHABET))
+        digits = ALPHABET[digit] + digits
+    return ALPHABET[0] * (len(data) - len(data.lstrip(b"\0"))) + digits
 
 
 def from_text(text: str) -> bytes:

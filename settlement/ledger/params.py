@@ -9,7 +9,7 @@ from solders.hash import Hash, ParseHashError
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
-from settlement.ledger.base58 import from_base58
+from settlement.base58 import decode_base58
 from settlement.ledger.errors import ParamsError
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ def decoded(text: str, encoding: str, *, bytes_max: int) -> bytes:
     if len(text) > 2 * bytes_max:
         raise ParamsError(f"{encoding} encoded text too large: {len(text)} bytes (max: {2 * bytes_max})")
     try:
-        data = from_base58(text) if encoding == "base58" else b64decode(text, validate=True)
+        data = decode_base58(text) if encoding == "base58" else b64decode(text, validate=True)
     except ValueError as error:
         raise ParamsError(f"invalid {encoding} encoding: {error}") from None
     if len(data) > bytes_max:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from settlement import Cheque, SignedReceipt, sign_contract, sign_receipt
-from settlement.ledger.base58 import from_base58
+from settlement.base58 import decode_base58
 from settlement.program.events import Settled
 from settlement.settler import open_settler
 from settlement.settler_types import EventKind, SettlerSettings, Stage
@@ -65,7 +65,7 @@ async def _ends(market: Market, contract: Contract, delivered_wh: int, how: str,
         assert (view.how, view.delivered_wh, view.unpaid) == (how, delivered_wh, 0)
         assert (view.payout, view.fee, view.returned) == tuple(contract.split(delivered_wh))
         assert view.signature is not None
-        landed = await market.client.read(from_base58(view.signature))
+        landed = await market.client.read(decode_base58(view.signature))
         assert landed.event(Settled).trade_id == contract.trade_id
     market.end(contract, landed, f"by the settlers alone, {how}")
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 import pytest
 from solders.pubkey import Pubkey
 
+from settlement.base58 import decode_base58
 from settlement.exchange import to_base58
-from settlement.ledger.base58 import from_base58
 from settlement.program import events
 from settlement.program.instructions import CALLS
 from settlement.program.layout import EVENT_TAG
@@ -110,7 +110,7 @@ class Client:
     @classmethod
     async def connect(cls, url: str) -> Self:
         """Return a client of whatever cluster answers there: its genesis hash is believed."""
-        transport, genesis = HttpTransport(), from_base58(await asyncio.to_thread(ask, url, "getGenesisHash"))
+        transport, genesis = HttpTransport(), decode_base58(await asyncio.to_thread(ask, url, "getGenesisHash"))
         rpc = PatientRpc([url], genesis, transport, monotonic_s=time.monotonic, rng=random.Random())
         return cls(url, rpc, transport)
 
@@ -204,7 +204,7 @@ class Client:
         told = await self._told(signature)
         meta, keys = told["meta"], told["transaction"]["message"]["accountKeys"]
         inner = [call for group in meta["innerInstructions"] for call in group["instructions"]]
-        ours = [from_base58(call["data"]) for call in inner if keys[call["programIdIndex"]] == str(self.program)]
+        ours = [decode_base58(call["data"]) for call in inner if keys[call["programIdIndex"]] == str(self.program)]
         found = [_event(data[8:]) for data in ours if data[:8] == EVENT_TAG]
         found += [_event(base64.b64decode(line[len(_LOGGED) :])) for line in meta["logMessages"] if _LOGGED in line]
         return Landed(signature, told["slot"], meta["err"], meta["computeUnitsConsumed"], meta["fee"], tuple(found))

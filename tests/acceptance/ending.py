@@ -10,7 +10,7 @@ from spl.token.instructions import close_account, create_idempotent_associated_t
 from spl.token.models import CloseAccountParams
 
 from settlement import IdentityKey
-from settlement.ledger.base58 import from_base58
+from settlement.base58 import decode_base58
 from settlement.program import instructions as calls
 from settlement.program.accounts import Config, Line
 from settlement.program.events import (
@@ -248,7 +248,7 @@ async def _history(market: Market) -> list[Record]:
     found: list[Record] = []
     for item in told:
         if item["err"] is None:
-            found += (await market.client.read(from_base58(item["signature"]))).events
+            found += (await market.client.read(decode_base58(item["signature"]))).events
     return found
 
 

@@ -5,12 +5,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from settlement import TermsError, to_base58
-from settlement.base58 import from_base58
+from settlement.base58 import decode_base58, from_base58
 
 
 @given(data=st.binary(min_size=32, max_size=32) | st.integers(0, 31).map(lambda n: bytes(n) + b"\x01" * (32 - n)))
 def test_what_is_written_is_read_back(data: bytes) -> None:
     assert from_base58(to_base58(data), field="mint") == data
+
+
+@given(data=st.binary(max_size=200))
+def test_any_length_is_read_back(data: bytes) -> None:
+    assert decode_base58(to_base58(data)) == data
+
+
+def test_there_is_no_letter_0() -> None:
+    with pytest.raises(ValueError, match="'0' is no letter of base58"):
+        decode_base58("10")
 
 
 def test_a_signature_has_64_bytes() -> None:

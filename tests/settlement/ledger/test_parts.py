@@ -17,9 +17,7 @@ from solders.system_program import ID as SYSTEM_PROGRAM
 from solders.transaction import VersionedTransaction
 
 from settlement.cluster.words import error_text
-from settlement.exchange import to_base58
 from settlement.ledger import Settings
-from settlement.ledger.base58 import from_base58
 from settlement.ledger.blocks import Blocks, Run
 from settlement.ledger.errors import ParamsError
 from settlement.ledger.fees import fee_of
@@ -34,16 +32,6 @@ from tests.settlement.ledger.world import SOL, World, pay
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-@given(data=st.binary(max_size=200))
-def test_base58_of_any_length_is_read_back(data: bytes) -> None:
-    assert from_base58(to_base58(data)) == data
-
-
-def test_base58_has_no_zero() -> None:
-    with pytest.raises(ValueError, match="no base58 digit: '0'"):
-        from_base58("10")
 
 
 @given(
