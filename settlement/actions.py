@@ -39,6 +39,7 @@ UNITS: Final = {
     Action.FINALIZE: 20_000,
     Action.DISPUTE: 20_000,
     Action.TIMEOUT: 20_000,
+    Action.VOID: 20_000,
 }
 """Compute limits: twice and more of what was measured, because an address may take several tries to derive."""
 COLLECT: Final = "collect"
@@ -74,6 +75,9 @@ def plan(action: Action, cheque: Cheque, atlas: Map, view: View, *, buyer_wh: in
             made = (program.timeout(atlas.program_id, **_payment(job), rent_payer=_rent_payer(job), **_events(job)),)
         case Action.DISPUTE:
             made = (_dispute(job, buyer_wh),)
+        case Action.VOID:
+            number = cheque.contract.contract_no
+            made = (program.void(atlas.program_id, battery_wallet=atlas.wallet, line=pair.line, contract_no=number),)
         case _:
             raise NotReadyError(f"{action.value} is no transaction")
     rent = TRADE_RENT_LAMPORTS if action is Action.CLAIM else 0

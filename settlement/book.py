@@ -37,6 +37,8 @@ class Book:
         self._retry_at_s: dict[bytes, float] = {}
         self._on_line: dict[bytes, dict[bytes, int]] = {}
         """Wallet of the other party to the reserves of its open cheques."""
+        self._given: dict[bytes, tuple[int, int]] = {}
+        """Wallet of the other party to the newest generation of the Line and the highest contract number on it."""
 
     def load(self, loaded: Loaded) -> None:
         """Take over what the outbox holds."""
@@ -48,6 +50,8 @@ class Book:
         self._attempts = dict(loaded.attempts)
         for record in loaded.open_trades:
             self._reserve(record)
+        for record in (*loaded.open_trades, *loaded.given_up):
+            self._note_number(record)
 
     @property
     def is_full(self) -> bool:
@@ -65,6 +69,7 @@ class Book:
             self.stages[before.stage.value] = self.stages.get(before.stage.value, 1) - 1
         self.stages[record.stage.value] = self.stages.get(record.stage.value, 0) + 1
         self.given_up.pop(trade_id, None)
+        self._note_number(record)
         if not record.stage.is_done:
             self.recent.pop(trade_id, None)
             self.open[trade_id] = record
@@ -130,6 +135,16 @@ class Book:
     def has_open(self, wallet: bytes) -> bool:
         """Whether a cheque is open on the Line shared with a wallet."""
         return wallet in self._on_line
+
+    def given_no(self, record: TradeRecord) -> int:
+        """Return the highest contract number of any cheque seen on this one's Line."""
+        generation, number = self._given.get(other_wallet(record), (-1, 0))
+        return number if generation == record.cheque.contract.generation else 0
+
+    def _note_number(self, record: TradeRecord) -> None:
+        contract, wallet = record.cheque.contract, other_wallet(record)
+        number = contract.generation, contract.contract_no
+        self._given[wallet] = max(number, self._given.get(wallet, number))
 
     def _release(self, record: TradeRecord) -> None:
         reserves = self._on_line.get(other_wallet(record), {})

@@ -155,8 +155,11 @@ class View:
     read: dict[bytes, None] = field(default_factory=dict)
     """The wallets that were asked about, in order."""
 
-    def standing(self, contract: Contract, wallet: bytes) -> Standing | None:
-        """Return where a contract stands, None when its Line was not read."""
+    def standing(self, contract: Contract, wallet: bytes, given_no: int = 0) -> Standing | None:
+        """Return where a contract stands, None when its Line was not read.
+
+        `given_no` is the highest contract number that is known to have been given on its Line.
+        """
         if wallet not in self.read:
             return None
         trade = self.trades.get(contract.trade_id)
@@ -169,7 +172,11 @@ class View:
                 times_out_at_s=trade.times_out_at,
             )
             return Standing(place=place, now_s=self.now_s, claim=claim)
-        return Standing(place=place_of(contract, self.lines.get(wallet)), now_s=self.now_s)
+        line = self.lines.get(wallet)
+        place = place_of(contract, line)
+        highest_no = given_no if line is None or place is not Place.FREE else max(given_no, _highest_spent(line))
+        behind = max(0, highest_no - contract.contract_no) if place is Place.FREE else 0
+        return Standing(place=place, now_s=self.now_s, behind=behind)
 
     def line_state(self, wallet: bytes, own_wallet: bytes, role: Party) -> LineState | None:
         """Return a Line as the rooms that trade see it."""
@@ -202,6 +209,10 @@ def place_of(contract: Contract, line: Line | None) -> Place:
     if offset < 0 or line.used[offset // 8] >> offset % 8 & 1:
         return Place.SPENT
     return Place.FREE
+
+
+def _highest_spent(line: Line) -> int:
+    return line.base_no + int.from_bytes(line.used, "little").bit_length() - 1
 
 
 async def read_view(

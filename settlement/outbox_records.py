@@ -63,7 +63,8 @@ class TradeRecord:
             return self
         reopened = self.stage is Stage.EXPIRED and merged != self.cheque
         stage = Stage.WAITING if reopened else self.stage
-        return replace(self, cheque=merged, seen_wh=seen, stage=stage, problem=None if reopened else self.problem)
+        is_news = reopened or (self.seen_wh is None and seen is not None)
+        return replace(self, cheque=merged, seen_wh=seen, stage=stage, problem=None if is_news else self.problem)
 
     def view(self) -> TradeView:
         """Return it as a settler shows it."""

@@ -13,7 +13,9 @@ move waits. No clock but the ledger's decides anything.
     battery  disputed                   attest the highest co-signed interim receipt, where it says more than is safe
     both     disputed                   settle with a co-signature; time out after the resolver's time
     any      spent                      look for the money
+    buyer    claimed, nothing seen      tell its owner, in the second half of the window
     any      free or ahead              expire when no claim is possible any more; co-signed it never expires
+    battery  free, expired              void its number, once the Line has gone on by 128
     any      no Line                    expire then, co-signed or not: there is nothing that could pay it
 
 That `claim` needs its own receipt and `settle` both is why the same place has three rows.
@@ -25,6 +27,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
+from settlement.lines import NUMBERS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -35,6 +39,8 @@ FINALIZE_LATE_S: Final = 3_600
 """When the battery has not, the buyer finalizes: the rest of the reserve goes back to its Line."""
 EXPIRE_MARGIN_S: Final = 3_600
 """A claim may have landed in the last second of the contract, and be seen later."""
+VOID_BEHIND: Final = NUMBERS // 2
+"""A Line takes no number 256 beyond an unused one: half of the way there what has expired is voided, not before."""
 
 
 class Place(Enum):
@@ -72,6 +78,10 @@ class Action(Enum):
     LOOK = "look"
     """The number is spent: find out what was paid."""
     EXPIRE = "expire"
+    VOID = "void"
+    """Spend a number that nothing was paid for, so that the Line goes on."""
+    TELL = "tell"
+    """A claim is about to be paid that nobody can judge: tell the owner."""
 
 
 class Rules(NamedTuple):
@@ -101,6 +111,8 @@ class Standing:
     now_s: int
     claim: Claim | None = None
     """While it is claimed or disputed."""
+    behind: int = 0
+    """Of a free number: how far beyond it the highest one is that was given."""
 
 
 class Step(NamedTuple):
@@ -108,9 +120,9 @@ class Step(NamedTuple):
 
     action: Action
     wh: int = 0
-    """What a dispute concedes."""
+    """What a dispute concedes; of a TELL what is claimed."""
     due_at_s: int | None = None
-    """Of a WAIT: when one of the moves becomes possible; None: when something happens."""
+    """Of a WAIT: when one of the moves becomes possible; None: when something happens. Of a TELL: until when."""
 
 
 class _Case(NamedTuple):
@@ -154,11 +166,27 @@ def next_step(cheque: Cheque, seen_wh: int | None, standing: Standing, rules: Ru
     return Step(Action.WAIT, due_at_s=min(upcoming, default=None))
 
 
-def is_open_again(cheque: Cheque, standing: Standing) -> bool:
-    """Whether a cheque that was given up can be paid, as the ledger stands now: who said otherwise was wrong."""
+def is_open_again(cheque: Cheque, standing: Standing, *, expired: bool) -> bool:
+    """Whether something is to be done about a cheque that was given up, as the ledger stands now.
+
+    It can be paid: who said otherwise was wrong. Or its number stops the Line. One that had `expired` and whose number
+    is spent since was paid after all, or voided.
+    """
     if standing.place is Place.FREE:
-        return paper_of(cheque) is Paper.BOTH or standing.now_s < cheque.contract.valid_until_s
-    return standing.place in (Place.CLAIMED, Place.DISPUTED)
+        may_be_paid = paper_of(cheque) is Paper.BOTH or standing.now_s < cheque.contract.valid_until_s
+        return may_be_paid or is_in_the_way(cheque, standing)
+    return standing.place in (Place.CLAIMED, Place.DISPUTED) or (expired and standing.place is Place.SPENT)
+
+
+def is_in_the_way(cheque: Cheque, standing: Standing) -> bool:
+    """Whether a battery should void the number of a cheque: no claim can come any more, and its Line has gone on.
+
+    Never that of a co-signed one, which can be settled at any time.
+    """
+    if cheque.role != "battery" or standing.place is not Place.FREE or paper_of(cheque) is Paper.BOTH:
+        return False
+    is_over = standing.now_s >= cheque.contract.valid_until_s + EXPIRE_MARGIN_S
+    return is_over and standing.behind >= VOID_BEHIND
 
 
 def _settle(_case: _Case) -> tuple[Step, int]:
@@ -193,6 +221,15 @@ def _dispute(case: _Case) -> tuple[Step, int] | None:
     return Step(Action.DISPUTE, wh=case.seen_wh), 0
 
 
+def _tell(case: _Case) -> tuple[Step, int] | None:
+    """Without a figure nothing is disputed: it is the buyer's records that fail, and an honest battery would pay."""
+    claim = case.standing.claim
+    if case.seen_wh is not None or claim is None or case.standing.now_s >= claim.disputable_until_s:
+        return None
+    from_s = claim.disputable_until_s - case.cheque.contract.dispute_window_s // 2
+    return Step(Action.TELL, wh=claim.claimed_wh, due_at_s=claim.disputable_until_s), from_s
+
+
 def _finalize(case: _Case) -> tuple[Step, int] | None:
     claim = case.standing.claim
     return None if claim is None else (Step(Action.FINALIZE), claim.disputable_until_s + 1)
@@ -216,6 +253,10 @@ def _expire(case: _Case) -> tuple[Step, int]:
     return Step(Action.EXPIRE), case.cheque.contract.valid_until_s + EXPIRE_MARGIN_S
 
 
+def _void(case: _Case) -> tuple[Step, int] | None:
+    return (Step(Action.VOID), 0) if is_in_the_way(case.cheque, case.standing) else None
+
+
 def _alone_from_s(case: _Case) -> int:
     final = case.cheque.final
     ended_at_s = 0 if final is None else final.receipt.ended_at_s
@@ -226,14 +267,14 @@ _MOVES: Final[Mapping[tuple[Party, Place], tuple[tuple[_Move, ...], tuple[_Move,
     # who, where               nothing signed        the battery's receipt     co-signed
     ("battery", Place.NO_LINE): ((_expire,), (_expire,), (_expire,)),
     ("battery", Place.AHEAD): ((_expire,), (_expire,), ()),
-    ("battery", Place.FREE): ((_expire,), (_claim, _expire), (_settle_late,)),
+    ("battery", Place.FREE): ((_void, _expire), (_claim, _void, _expire), (_settle_late,)),
     ("battery", Place.CLAIMED): ((_finalize,), (_finalize,), (_settle,)),
     ("battery", Place.DISPUTED): ((_attest, _timeout), (_attest, _timeout), (_settle,)),
     ("battery", Place.SPENT): ((_look,), (_look,), (_look,)),
     ("buyer", Place.NO_LINE): ((_expire,), (_expire,), (_expire,)),
     ("buyer", Place.AHEAD): ((_expire,), (_expire,), ()),
     ("buyer", Place.FREE): ((_expire,), (_expire,), (_settle,)),
-    ("buyer", Place.CLAIMED): ((_dispute, _finalize_late), (_dispute, _finalize_late), (_settle,)),
+    ("buyer", Place.CLAIMED): ((_dispute, _finalize_late, _tell), (_dispute, _finalize_late, _tell), (_settle,)),
     ("buyer", Place.DISPUTED): ((_timeout,), (_timeout,), (_settle,)),
     ("buyer", Place.SPENT): ((_look,), (_look,), (_look,)),
 }

@@ -24,7 +24,9 @@ WATCHED_MAX: Final = 1_024
 LOOK_AGAIN_S: Final = 60.0
 """Between two looks at what was given up."""
 GIVEN_UP_S: Final = 8 * 86_400.0
-"""How long that is looked at, from its end or from the start: no contract can be claimed later than seven days on."""
+"""How long that is looked at, from its end or from the start: no contract can be claimed later than seven days on.
+
+A battery looks longer at numbers that are still unused: one day they are in the way."""
 
 
 class ClusterError(SettlementError):
@@ -41,6 +43,8 @@ class Reading:
         self._given_up_at_s: dict[bytes, float] = {}
         self.given_up: list[TradeRecord] = []
         """Trades that ended unpaid and are in the last finalized view."""
+        self.holes: set[bytes] = set()
+        """Trades of a battery that ended unpaid and whose numbers are unused: looked at for as long as that is so."""
         self.confirmed: View | None = None
         self.final: View | None = None
         self.read_at_s = 0.0
@@ -85,14 +89,15 @@ class Reading:
         self._note_lamports(confirmed.lamports)
 
     def _to_look_at_again(self) -> list[TradeRecord]:
-        """Return what was given up not too long ago, once a minute."""
+        """Return what was given up not too long ago, or leaves a hole in its Line, once a minute."""
         book, now_s, known = self._desk.book, self._desk.monotonic_s(), self._given_up_at_s
         if now_s < self._again_at_s:
             return []
         self._given_up_at_s = {trade_id: known.get(trade_id, now_s) for trade_id in book.given_up}
         for trade_id, since_s in list(self._given_up_at_s.items()):
-            if now_s - since_s > GIVEN_UP_S:
+            if now_s - since_s > GIVEN_UP_S and trade_id not in self.holes:
                 del book.given_up[trade_id], self._given_up_at_s[trade_id]
+        self.holes.intersection_update(book.given_up)
         return list(book.given_up.values())
 
     def _check_program(self, view: View) -> None:

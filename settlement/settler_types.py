@@ -175,6 +175,8 @@ class EventKind(Enum):
 
     CHEQUE_REFUSED = "cheque_refused"
     TRADE_MOVED = "trade_moved"
+    CLAIM_UNJUDGED = "claim_unjudged"
+    """The battery claims, the window ends soon, and nobody has said what the buyer saw."""
     TRANSACTION_SENT = "transaction_sent"
     TRANSACTION_FAILED = "transaction_failed"
     ENDPOINT_FAILED = "endpoint_failed"

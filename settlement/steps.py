@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from settlement.actions import COLLECT, NotReadyError, plan, plan_collect
 from settlement.dispatch import Due
 from settlement.lookup import find_outcome
-from settlement.progress import Action, Place, Rules, Standing, Step, is_open_again, next_step
+from settlement.progress import Action, Place, Rules, Standing, Step, is_in_the_way, is_open_again, next_step
 from settlement.rpc import RefusedError
-from settlement.settler_types import Stage
+from settlement.settler_types import EventKind, Stage
 
 if TYPE_CHECKING:
     from settlement.chain import View
@@ -39,6 +39,9 @@ _ENDS: Final = {
     Place.AHEAD: (Stage.LOST, "its number was never among the 256 that the Line has open"),
     Place.NO_LINE: (Stage.LOST, "the Line it was made for is not on the ledger"),
 }
+_UNJUDGED: Final = (
+    "claimed, and nobody has said what was seen of it: it is paid as claimed unless somebody does in time"
+)
 _UNPAID_NUMBER: Final = "its number is spent and nothing shows a payment: it was voided, or another contract had it"
 
 
@@ -78,7 +81,7 @@ class Steps:
             if place % SLICE == SLICE - 1:
                 await asyncio.sleep(0)
             record = self._desk.book.open[trade_id]
-            standing, sure = (view.standing(record.cheque.contract, self._other(record)) for view in (confirmed, final))
+            standing, sure = (self._standing(record, view) for view in (confirmed, final))
             if standing is None or sure is None or not self._dispatch.is_free(trade_id):
                 continue
             if await self._is_doubtful(record, sure, final):
@@ -98,16 +101,21 @@ class Steps:
         return Outlook(more=len(over) > LOOKS_A_ROUND, due_in_s=soonest_s, window_s=window_s)
 
     async def _open_again(self, final: View) -> None:
-        """Go on with what was given up on the word of a node, where the ledger shows that it can be paid."""
+        """Go on with what was given up where the ledger shows that it can be paid, was paid, or is in the way."""
         book = self._desk.book
         for place, seen in enumerate(self._reading.given_up, 1):
             if not place % SLICE:
                 await asyncio.sleep(0)
             record = book.given_up.get(seen.trade_id)
-            standing = None if record is None else final.standing(record.cheque.contract, self._other(record))
-            if record is None or standing is None or book.is_full:
+            standing = None if record is None else self._standing(record, final)
+            if record is None or standing is None:
                 continue
-            if is_open_again(record.cheque, standing):
+            if record.cheque.role == "battery" and standing.place is Place.FREE:
+                self._reading.holes.add(record.trade_id)
+            else:
+                self._reading.holes.discard(record.trade_id)
+            expired = record.stage is Stage.EXPIRED
+            if not book.is_full and is_open_again(record.cheque, standing, expired=expired):
                 await self._change(record, replace(record, stage=Stage.WAITING, problem=None, due_at_s=None))
 
     def _window_s(self, record: TradeRecord, standing: Standing) -> int | None:
@@ -125,9 +133,20 @@ class Steps:
             if sure.place is standing.place:
                 stage, problem = _ENDS[standing.place]
                 await self._change(record, replace(record, stage=stage, problem=problem, due_at_s=None))
-        else:
+        elif step.action is Action.TELL:
+            await self._tell_unjudged(record, step)
+        elif step.action is not Action.VOID or is_in_the_way(record.cheque, sure):
             return await self._prepare(record, step)
         return None
+
+    async def _tell_unjudged(self, record: TradeRecord, step: Step) -> None:
+        """Tell once, restarts included, that a claim is to be paid that nobody can judge."""
+        after = replace(record, stage=Stage.CLAIMED, problem=_UNJUDGED, due_at_s=step.due_at_s)
+        is_news = record.problem != _UNJUDGED
+        await self._change(record, after)
+        if is_news:
+            fields = {"trade_id": record.trade_id.hex(), "claimed_wh": step.wh, "disputable_until_s": step.due_at_s}
+            self._desk.tell(EventKind.CLAIM_UNJUDGED, problem=_UNJUDGED, **fields)
 
     async def _prepare(self, record: TradeRecord, step: Step) -> Due | None:
         view = self._reading.confirmed
@@ -209,6 +228,9 @@ class Steps:
     async def _change(self, before: TradeRecord, after: TradeRecord) -> None:
         if after != before:
             await self._desk.save(after, before)
+
+    def _standing(self, record: TradeRecord, view: View) -> Standing | None:
+        return view.standing(record.cheque.contract, self._other(record), self._desk.book.given_no(record))
 
     def _other(self, record: TradeRecord) -> bytes:
         return self._desk.atlas.other(record.cheque.contract)

@@ -14,6 +14,7 @@ from settlement.progress import (
     _TABLE,
     EXPIRE_MARGIN_S,
     FINALIZE_LATE_S,
+    VOID_BEHIND,
     Action,
     Claim,
     Paper,
@@ -21,6 +22,7 @@ from settlement.progress import (
     Rules,
     Standing,
     Step,
+    is_open_again,
     next_step,
     paper_of,
     plausible_wh,
@@ -43,9 +45,10 @@ def paper(role: Party, what: Paper) -> Cheque:
     return one if what is NONE else with_final(one, cosigned=what is BOTH)
 
 
-def step(role: Party, place: Place, what: Paper, now_s: int, seen_wh: int | None = None) -> Step:
+def step(role: Party, place: Place, what: Paper, now_s: int, seen_wh: int | None = None, *, behind: int = 0) -> Step:
     claim = CLAIM if place in (Place.CLAIMED, Place.DISPUTED) else None
-    return next_step(paper(role, what), seen_wh, Standing(place=place, now_s=now_s, claim=claim), RULES)
+    standing = Standing(place=place, now_s=now_s, claim=claim, behind=behind)
+    return next_step(paper(role, what), seen_wh, standing, RULES)
 
 
 def test_every_situation_has_its_row() -> None:
@@ -88,6 +91,63 @@ def test_a_move_comes_when_it_is_due_and_not_before(  # noqa: PLR0917 - the colu
 def test_who_waits_says_until_when() -> None:
     assert step("battery", Place.FREE, OWN, 1) == Step(Action.WAIT, due_at_s=ENDS + 590)
     assert step("battery", Place.AHEAD, BOTH, VALID * 2) == Step(Action.WAIT), "co-signed, it never expires"
+
+
+@pytest.mark.parametrize("what", [NONE, OWN])
+def test_a_number_is_voided_when_no_claim_can_come_and_the_line_has_gone_on(what: Paper) -> None:
+    over_s = VALID + EXPIRE_MARGIN_S
+    assert step("battery", Place.FREE, what, over_s, behind=VOID_BEHIND).action is Action.VOID
+    assert step("battery", Place.FREE, what, over_s, behind=VOID_BEHIND - 1).action is Action.EXPIRE
+    assert step("battery", Place.FREE, what, over_s - 1, behind=255).action is Action.WAIT
+    assert step("battery", Place.FREE, BOTH, 10 * VALID, behind=255).action is Action.SETTLE, "that one is paid"
+    assert step("buyer", Place.FREE, what, over_s, behind=255).action is Action.EXPIRE, "the number is the battery's"
+
+
+@given(
+    role=st.sampled_from(get_args(Party)),
+    place=st.sampled_from(Place),
+    what=st.sampled_from(Paper),
+    now_s=st.integers(0, VALID * 2),
+    behind=st.integers(0, 300),
+)
+def test_nothing_that_could_be_paid_is_voided(role: Party, place: Place, what: Paper, now_s: int, behind: int) -> None:
+    if step(role, place, what, now_s, behind=behind).action is Action.VOID:
+        assert (role, place) == ("battery", Place.FREE)
+        assert what is not BOTH
+        assert now_s >= VALID + EXPIRE_MARGIN_S
+
+
+@given(
+    role=st.sampled_from(get_args(Party)),
+    place=st.sampled_from(Place),
+    what=st.sampled_from(Paper),
+    now_s=st.integers(0, VALID * 2),
+    behind=st.integers(0, 300),
+)
+def test_what_is_opened_again_is_not_given_up_again_at_once(
+    role: Party, place: Place, what: Paper, now_s: int, behind: int
+) -> None:
+    claim = CLAIM if place in (Place.CLAIMED, Place.DISPUTED) else None
+    standing = Standing(place=place, now_s=now_s, claim=claim, behind=behind)
+    if is_open_again(paper(role, what), standing, expired=True):
+        assert next_step(paper(role, what), None, standing, RULES).action is not Action.EXPIRE
+
+
+def test_an_expired_one_whose_number_is_spent_is_looked_into_once() -> None:
+    spent = Standing(place=Place.SPENT, now_s=VALID * 2)
+    assert is_open_again(paper("buyer", OWN), spent, expired=True)
+    assert not is_open_again(paper("buyer", OWN), spent, expired=False)
+
+
+def test_a_buyer_without_a_figure_disputes_nothing_and_its_owner_is_told() -> None:
+    half_s = CLAIM.disputable_until_s - CONTRACT.dispute_window_s // 2
+    assert step("buyer", Place.CLAIMED, OWN, half_s - 1) == Step(Action.WAIT, due_at_s=half_s)
+    told = Step(Action.TELL, wh=CLAIM.claimed_wh, due_at_s=CLAIM.disputable_until_s)
+    assert step("buyer", Place.CLAIMED, OWN, half_s) == told
+    assert step("buyer", Place.CLAIMED, NONE, CLAIM.disputable_until_s - 1) == told
+    assert step("buyer", Place.CLAIMED, OWN, CLAIM.disputable_until_s).action is Action.WAIT, "too late to matter"
+    assert step("buyer", Place.CLAIMED, OWN, half_s, CLAIM.claimed_wh).action is Action.WAIT
+    assert step("buyer", Place.CLAIMED, OWN, half_s, 0).action is Action.DISPUTE, "a figure may still come"
 
 
 @pytest.mark.parametrize(

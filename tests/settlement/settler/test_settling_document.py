@@ -9,6 +9,7 @@ import pytest
 
 from settlement import actions, dispatch, flights, intake, outbox_file, progress, reading
 from settlement.book import BACK_OFF_MAX_S, BACK_OFF_S
+from settlement.lines import NUMBERS
 from settlement.program.failures import TEXTS, Failure
 from settlement.rpc import health
 from settlement.rpc.client import BROADCAST, ENDPOINTS_MAX
@@ -37,6 +38,7 @@ def test_every_event_is_named(kind: EventKind) -> None:
         ("attempts kept of one trade", outbox_file.ATTEMPTS_MAX),
         ("Lines that are watched", reading.WATCHED_MAX),
         ("transactions under way at once", dispatch.FLIGHTS_MAX),
+        ("trades that ended unpaid and are looked at again", outbox_file.GIVEN_UP_MAX),
     ],
 )
 def test_the_limits_are_those_of_the_code(what: str, number: int) -> None:
@@ -50,6 +52,7 @@ def test_the_numbers_in_the_text_are_those_of_the_code() -> None:
     assert (RETRY_AFTER_MAX_S, BACK_OFF_S, BACK_OFF_MAX_S) == (600.0, 5.0, 3_600.0)
     assert (progress.FINALIZE_LATE_S, progress.EXPIRE_MARGIN_S) == (3_600, 3_600)
     assert (reading.GIVEN_UP_S, reading.LOOK_AGAIN_S) == (8 * 86_400, 60)
+    assert (progress.VOID_BEHIND, NUMBERS) == (128, 256)
     assert LOW_LAMPORTS == 10_000_000
     assert f"{actions.TRADE_RENT_LAMPORTS:,}" in PAGE
     assert max(actions.UNITS.values()) * dispatch.PRICE_MAX // 10**6 == 80_000
