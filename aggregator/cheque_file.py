@@ -113,9 +113,10 @@ class ChequeFile:
         return None if row is None else self._entry_of(row)
 
     def read_open(self, now_s: int, limit: int) -> list[Entry]:
-        """Return the trades that may still be claimed at `now_s` (s since 1970), the oldest first.
+        """Return the trades that could still be claimed at `now_s` (s since 1970), the oldest first.
 
-        Of more than `limit` the latest are returned. Raises ChequeFileError.
+        A claim can be disputed for a window longer, so a buyer asks for a time that is as much earlier. Of more than
+        `limit` the latest are returned. Raises ChequeFileError.
         """
         try:
             rows = self._connection.execute(_READ_OPEN, (now_s, limit)).fetchall()

@@ -10,7 +10,7 @@ from aggregator.cheque_file import ChequeFile
 from aggregator.consent import Judge
 from aggregator.entries import State
 from aggregator.settling import Purser, Settling, is_running
-from settlement.progress import Rules
+from settlement.progress import EXPIRE_MARGIN_S, Rules
 from settlement.settler_types import EventKind, SettlerEvent, SettlerSettings
 
 if TYPE_CHECKING:
@@ -49,7 +49,8 @@ class Till:
         self._news = news
         file = ChequeFile.open(directory / config.cheques)
         try:
-            book = ChequeBook(file.read_open(wall_ms() // 1_000, ENTRIES_MAX))
+            disputable_s = wall_ms() // 1_000 - config.dispute_window_s - EXPIRE_MARGIN_S
+            book = ChequeBook(file.read_open(disputable_s, ENTRIES_MAX))
             self.last_id = file.last_id()
             """The highest bid id that an earlier process has signed for."""
             settings = SettlerSettings(

@@ -7,6 +7,7 @@ import json
 import random
 import time
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -27,6 +28,7 @@ from etp.messages import MessageType
 from etp.timing import Role
 from settlement.exchange import to_base58
 from settlement.executor import ThreadExecutor
+from tests.aggregator.test_cheque_file import entry as cheque_entry
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -255,6 +257,23 @@ async def test_after_a_restart_the_repeated_receipt_is_answered(tmp_path: Path) 
         assert [again] == list(battery.cosigned.values())
         assert len(battery.sold) == 1
     assert battery.problems == []
+
+
+async def test_a_claim_of_the_last_moment_meets_a_figure_though_the_buyer_was_gone_for_days(tmp_path: Path) -> None:
+    """Whoever claims just before the end of validity can be disputed for a window longer."""
+    now_s = wall_ms() // 1_000
+    file = ChequeFile.open(tmp_path / "cheques.db")
+    for bid_id, over_s in enumerate((3_600, 86_400, 2 * 86_400), 1):
+        times = {"starts_at_s": now_s - 400_000, "ends_at_s": now_s - 390_000, "valid_until_s": now_s - over_s}
+        open_ = cheque_entry(bid_id, contract_no=bid_id, **times)
+        seen_at_ms = times["ends_at_s"] * 1_000
+        file.write(replace(open_, agreed_at_ms=seen_at_ms - 1_000_000, seen_wh=1_234, seen_at_ms=seen_at_ms))
+    file.close()
+    settler = funded()
+    async with started(configure(tmp_path, 1), settler):
+        await settler.until(lambda: len([figure for _, figure in settler.puts if figure is not None]) >= 2)
+    figures = {cheque.contract.message_id: figure for cheque, figure in settler.last().values()}
+    assert figures == {1: 1_234, 2: 1_234}
 
 
 async def test_nothing_is_bid_until_the_line_is_seen(tmp_path: Path) -> None:
