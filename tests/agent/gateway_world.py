@@ -246,11 +246,11 @@ class World:
         self.buyers.append(buyer)
         return buyer
 
-    async def until(self, condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
-        """Let time pass until something is so."""
+    async def until(self, condition: Callable[[], bool], timeout_s: float = 60.0, *, step_s: float = 0.005) -> None:
+        """Let time pass until something is so; a look at the journal is dear, and wants a longer step."""
         async with asyncio.timeout(timeout_s):
             while not condition():  # noqa: ASYNC110 - virtual time: nothing waits, and any state may be looked at
-                await asyncio.sleep(0.005)
+                await asyncio.sleep(step_s)
 
     async def until_selling(self, timeout_s: float = 60.0) -> None:
         await self.until(lambda: self.seller.desk.lots.open_lot()[0] > 0, timeout_s)

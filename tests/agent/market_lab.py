@@ -67,6 +67,7 @@ class Buyer:
         self.name = name
         self.heard: list[Heard] = []
         self.closed: list[str] = []
+        self._more = asyncio.Event()
         self._lab = lab
         self._link: Link | None = None
         signer = identity(name)
@@ -91,6 +92,7 @@ class Buyer:
     def frames_received(self, link: Link, frames: list[Received]) -> None:
         at_ms = self._lab.now_ms
         self.heard += [Heard(at_ms, MessageType(frame.body.message_type), frame.body) for frame in frames]
+        self._more.set()
 
     def link_closed(self, link: Link, reason: str) -> None:
         self.closed.append(reason)
@@ -134,10 +136,13 @@ class Buyer:
         self, *kinds: MessageType, about: int | None = None, since_ms: int = 0, within_s: float = 1
     ) -> Body:
         """Wait for a frame and return it; it may have come already."""
-        ends_ms = self._lab.now_ms + round(within_s * 1_000)
-        while not (found := self.of(*kinds, about=about, since_ms=since_ms)):
-            assert self._lab.now_ms < ends_ms, f"{self.name} never heard {kinds} about {about}: {self.heard[-10:]}"
-            await asyncio.sleep(0.001)
+        try:
+            async with asyncio.timeout(within_s):
+                while not (found := self.of(*kinds, about=about, since_ms=since_ms)):
+                    self._more.clear()
+                    await self._more.wait()
+        except TimeoutError:
+            raise AssertionError(f"{self.name} never heard {kinds} about {about}: {self.heard[-10:]}") from None
         return found[0].body
 
     async def wins(self, bid_id: int, price_c: float, energy_wh: int) -> Body:

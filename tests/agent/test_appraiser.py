@@ -137,6 +137,7 @@ def test_a_forecast_that_fails_is_kept_then_the_fallback_holds_and_never_less_th
     run(scenario())
 
 
+@pytest.mark.slow
 def test_a_kept_forecast_is_read_at_the_right_time_of_day(tmp_path: Path) -> None:
     """Refilled for 4 c until the evening, when a kWh fetches 30 c; after it hardly anything."""
     path = tmp_path / "prices.csv"
@@ -165,6 +166,7 @@ def test_a_kept_forecast_is_read_at_the_right_time_of_day(tmp_path: Path) -> Non
     run(scenario())
 
 
+@pytest.mark.slow
 def test_of_a_kept_forecast_that_has_ended_nothing_holds(tmp_path: Path) -> None:
     path = tmp_path / "prices.csv"
     write(path, [25.0] * 13)

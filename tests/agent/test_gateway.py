@@ -144,7 +144,7 @@ def test_a_journal_that_contradicts_itself_sells_nothing_until_the_owner_has_loo
         async with world(tmp_path) as here:
             buyer = await here.connect()
             await buyer.trade(40.0, 0.1)
-            await here.until(lambda: bool(here.records("delivery_ended")), timeout_s=300)
+            await here.until(lambda: bool(here.records("delivery_ended")), timeout_s=300, step_s=0.5)
             (end,) = here.records("delivery_ended")
             here.gateway.journal.append("battery-1", "delivery_ended", end.body)  # it ends a second time
             await asyncio.sleep(1)

@@ -54,7 +54,7 @@ class TestStatus:
                 buyer = await here.connect()
                 accept = await buyer.trade(40.0, 0.5)
                 buyer.link.close("gone")
-                await here.until(lambda: bool(here.records("delivery_ended")), timeout_s=300)
+                await here.until(lambda: bool(here.records("delivery_ended")), timeout_s=300, step_s=0.5)
                 (end,) = here.records("delivery_ended")
                 assert (end.body["bid_id"], end.body["delivered_wh"]) == (accept.message_id, 500)
                 assert buyer.said(MessageType.TERMINATE) == []
