@@ -188,6 +188,8 @@ class Cashier:
         wallet = terms.buyer_wallet
         line = self.settler.line(wallet)
         wanted = Wanted(buyer_key, self.signer.public_key, terms.generation, units, terms.valid_until_s)
+        if line is None and self.settler.line_age_s(wallet) is None:
+            return "the battery has not read your line yet, or reaches no ledger since it started: bid again later"
         why = shortfall(line, () if line is None else self.promises.on(wallet, line), wanted)
         if not why and line is not None:
             why = self._clock_trouble(wallet, line)

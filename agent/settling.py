@@ -102,6 +102,7 @@ class Settling:
     def snapshot(self) -> dict[str, Any]:
         """Return what the control socket shows."""
         statements = self.clerk.statements
+        open_cheques = [each.cheque for each in statements if not self._is_over(each.contract.trade_id)]
         lines = [
             self._line(wallet) for wallet in self.cashier.watched
         ]  # first: promises that are paid are dropped here
@@ -109,12 +110,17 @@ class Settling:
             **self.settler.snapshot().as_json(),
             "wallet": to_base58(self.cashier.offer.battery_wallet),
             "base_units_per_cent": self.cashier.site.terms.base_units_per_cent,
-            "open_cheques": len(statements),
+            "open_cheques": len(open_cheques),
+            "open_units": sum(cheque.most_units for cheque in open_cheques),
             "open_promises_units": self.cashier.promises.open_units,
             "unanswered": sum(each.final is not None and not each.is_answered for each in statements),
             "disputed_by_buyer": sum(each.disputed_wh is not None for each in statements),
             "lines": lines,
         }
+
+    def _is_over(self, trade_id: bytes) -> bool:
+        view = self.settler.trade(trade_id)
+        return view is not None and view.is_done
 
     def _line(self, wallet: bytes) -> dict[str, Any]:
         line, age_s = self.settler.line(wallet), self.settler.line_age_s(wallet)
@@ -142,7 +148,7 @@ class Settling:
         """Return every alarm of settlement with its words, "" where there is nothing to tell."""
         up_s = asyncio.get_running_loop().time() - self._started_s
         starting = look.state == "starting" and up_s > STARTS_WITHIN_S
-        down = f"{look.state}: {look.problem or 'no endpoint answers'}" if look.state in _DOWN or starting else ""
+        down = _down(look) if look.state in _DOWN or starting else ""
         low = "the wallet has less than 0.01 SOL; send it some" if look.low_sol else ""
         broke = "" if look.can_pay_claim is not False else "the wallet cannot pay for a claim: see uncashable_limit_c"
         ages = [self.settler.line_age_s(wallet) for wallet in self.cashier.promises.wallets()]
@@ -191,6 +197,12 @@ class Settling:
         views = [self.settler.trade(each.contract.trade_id) for each in self.clerk.statements]
         names = [view.trade_id.hex()[:16] for view in views if view is not None and view.stage is stage]
         return ", ".join(names[:_TOLD_MAX])
+
+
+def _down(look: SettlerSnapshot) -> str:
+    """Return why the ledger is not read, and what that means for bids where it was not read at all."""
+    unread = "" if look.read_age_s is not None else "; no line was read since the start: until then signed bids get 8"
+    return f"{look.state}: {look.problem or 'no endpoint answers'}{unread}"
 
 
 class Voice:

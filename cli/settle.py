@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.holder import HolderError, complaints
+from cli.words import counted
 
 if TYPE_CHECKING:
     from cli.outboxes import Paid
@@ -126,6 +127,8 @@ def _status(paid: Paid, loaded: Loaded) -> dict[str, Any]:
         "role": paid.role,
         "outbox": str(paid.outbox),
         "stages": loaded.stages,
+        "open_cheques": len(loaded.open_trades),
+        "open_units": sum(record.cheque.most_units for record in loaded.open_trades),
         "uncashed": sum(record.cheque.contract.reserve for record in loaded.open_trades),
         "open": [trade_row(paid, record) for record in loaded.open_trades],
         "in_flight": [{"subject": one.subject.hex(), **attempt_row(one)} for one in loaded.open_attempts],
@@ -136,8 +139,8 @@ def _status_lines(paid: Paid, loaded: Loaded) -> list[str]:
     if not loaded.stages:
         return [f"{paid.name}: no trade was settled yet ({paid.outbox})"]
     stages = ", ".join(f"{count} {stage}" for stage, count in sorted(loaded.stages.items()))
-    uncashed = sum(record.cheque.contract.reserve for record in loaded.open_trades)
-    told = [f"{paid.name}: {stages}; open cheques up to {paid.c(uncashed)}"]
+    open_units = sum(record.cheque.most_units for record in loaded.open_trades)
+    told = [f"{paid.name}: {stages}; {counted(len(loaded.open_trades), 'open cheque')} up to {paid.c(open_units)}"]
     told += [_sent_line(attempt) for attempt in loaded.open_attempts]
     told += [_open_line(record) for record in loaded.open_trades if record.problem is not None]
     return told

@@ -34,7 +34,7 @@ def _ledger(look: Mapping[str, Any]) -> str:
 
 def _cheques(look: Mapping[str, Any]) -> str:
     words = [counted(look.get("open_cheques", 0), "open cheque")]
-    words[0] += f" up to {_money(look.get('open_promises_units'), look)}"
+    words[0] += f" up to {_money(look.get('open_units'), look)}"
     for key, what in (("unanswered", "without an answer"), ("disputed_by_buyer", "disputed by the buyer")):
         if look.get(key):
             words.append(f"{look[key]} {what}")
@@ -54,7 +54,10 @@ def _wallet(look: Mapping[str, Any]) -> str:
 def _line(line: Mapping[str, Any], look: Mapping[str, Any]) -> str:
     cover, age_s = line.get("cover_units"), line.get("age_s")
     if cover is None:
-        return f"{line.get('buyer_wallet', '?')}: no line of it was seen"
+        why = (
+            "its line was not read yet: its bids are refused until then" if age_s is None else "no line of it was seen"
+        )
+        return f"{line.get('buyer_wallet', '?')}: {why}"
     read = "" if age_s is None else f", read {_age(age_s)} ago"
     promised = f"{_money(line.get('promised_units'), look)} of {_money(cover, look)} promised"
     return f"{line.get('buyer_wallet', '?')}: {promised}{read}"

@@ -65,6 +65,14 @@ class Cheque:
         """The 32 bytes that name the trade."""
         return self.contract.trade_id
 
+    @property
+    def most_units(self) -> int:
+        """What it may come to at most, fee included, in base units: by its final receipt, else its whole reserve."""
+        if self.final is None:
+            return self.contract.reserve
+        split = self.contract.split(self.final.receipt.delivered_wh)
+        return split.payout + split.fee
+
     def check(self) -> None:
         """Verify every signature strictly. Raises SignatureRefusedError, or TermsError for what does not belong."""
         check_contract(self.contract, "battery", self.battery_key, self.battery_signature)

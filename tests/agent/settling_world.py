@@ -65,6 +65,7 @@ class FakeSettler:
         self.state = "connected"
         self.low_sol = False
         self.age_s = 4.0
+        self.has_read = True
         self.chain_now_s: int | None = None
 
     async def start(self) -> None:
@@ -86,10 +87,10 @@ class FakeSettler:
         self.watched.discard(wallet)
 
     def line(self, wallet: bytes) -> LineState | None:
-        return self.ledger.lines.get(wallet) if wallet in self.watched else None
+        return self.ledger.lines.get(wallet) if wallet in self.watched and self.has_read else None
 
     def line_age_s(self, wallet: bytes) -> float | None:
-        return self.age_s if self.line(wallet) is not None else None
+        return self.age_s if wallet in self.watched and self.has_read else None
 
     def trade(self, trade_id: bytes) -> TradeView | None:
         return self.views.get(trade_id)
@@ -114,7 +115,7 @@ class FakeSettler:
             can_pay_claim=self.can_pay_claim,
             slot=3,
             chain_now_s=self.chain_now_s,
-            read_age_s=self.age_s,
+            read_age_s=self.age_s if self.has_read else None,
             open_trades=len(self.cheques),
             in_flight=0,
         )

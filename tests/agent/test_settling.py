@@ -473,6 +473,7 @@ def test_what_is_shown_of_settlement(tmp_path: Path) -> None:
             [battery] = world.gateway.owner_desk().snapshot()["batteries"]
             shown = battery["settlement"]
             assert (shown["state"], shown["open_cheques"], shown["open_promises_units"]) == ("connected", 1, 603_000)
+            assert shown["open_units"] == 603_000
             [line] = shown["lines"]
             assert (line["promised_units"], line["age_s"]) == (603_000, 4)
             settler.state, settler.low_sol, settler.can_pay_claim, settler.age_s = "wrong cluster", True, False, 7_200

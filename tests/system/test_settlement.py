@@ -94,7 +94,7 @@ async def find_line(buyer: SettledBuyer) -> None:
             if found := re.search(r"your line is (\d+)", refused.extensions.reason):
                 buyer.generation = int(found[1])
                 return
-            assert "no line of yours" in refused.extensions.reason
+            assert re.search("no line of yours|has not read your line yet", refused.extensions.reason)
             await asyncio.sleep(0.5)
 
 
