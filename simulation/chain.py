@@ -6,6 +6,7 @@ Nodes ask it through `answer`; the world itself looks at it and moves on it dire
 from __future__ import annotations
 
 import json
+from itertools import product
 from typing import TYPE_CHECKING, Final
 
 from solders.pubkey import Pubkey
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from simulation.loop import VirtualLoop
 
 _UNITS: Final = 200_000
+_VOID: Final = instructions.VOID.discriminator
 _BLOCKHASH: Final = b'"getLatestBlockhash"'
 
 
@@ -173,6 +175,17 @@ class Chain:
             for inner in group:
                 if record.keys[inner.program] == self.venue.program_id:
                     yield inner.data
+
+    def voids(self, record: Record) -> Iterator[tuple[Person, Person, int]]:
+        """Return battery, buyer and contract number of each number that a transaction has voided."""
+        for call in receive(record.wire).message.instructions:
+            data = bytes(call.data)
+            if record.keys[call.program_id_index] != self.venue.program_id or not data.startswith(_VOID):
+                continue
+            line = record.keys[bytes(call.accounts)[1]]
+            for battery, buyer in product(self.batteries, self.buyers):
+                if bytes(self.opening.line(buyer.wallet, battery.wallet)) == line:
+                    yield battery, buyer, instructions.VOID.decode(data)["contract_no"]
 
     def lines(self) -> Iterator[tuple[Person, Line]]:
         """Return every Line with the buyer whose it is."""

@@ -3,6 +3,7 @@
 - Nothing is signed but for this cluster, and nothing anew while what was signed for the same thing before may land.
 - A transaction is on disk before its first byte leaves.
 - What lands moves money as agreed (`simulation.payments`), and every vault holds what it owes.
+- A number is voided when nobody can be paid by it any more, not before.
 - A settler says of a trade that it is settled only when it is, and with the figures that hold.
 """
 
@@ -17,6 +18,7 @@ from solders.message import from_bytes_versioned
 from settlement.outbox_records import attempt_from_json
 from settlement.program.events import Disputed, Settled
 from settlement.settler_types import EventKind, Stage
+from simulation.chain import wall_s
 from simulation.invariants import Breach
 from simulation.payments import check_escrow, events_in
 from simulation.settlers import Watcher
@@ -166,6 +168,9 @@ class ChequeWatch(Watcher):
         self._on_landed(record)
         if record.err is not None:
             return
+        for battery, buyer, number in self._chain.voids(record):
+            self._tell("ledger", "Voided", {"battery": battery.name, "buyer": buyer.name, "contract_no": number})
+            self._payments.void(battery, buyer, number, now_s=wall_s(self._chain.loop))
         own = self._chain.own_calls(record)
         for event in events_in(own):
             self._tell("ledger", type(event).__name__, {"event": str(event)})

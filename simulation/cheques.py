@@ -18,6 +18,7 @@ from simulation.chain import Chain, wall_s
 from simulation.cheque_faults import ChequeFaults, schedule
 from simulation.cheque_watch import ChequeWatch
 from simulation.deals import Deal, Terms, draw_deal, draw_people, seen_by
+from simulation.invariants import Breach
 from simulation.loop import VirtualLoop
 from simulation.payments import HOW, RULES, Payments, check_over
 from simulation.resolver import Resolver
@@ -42,6 +43,7 @@ _HOUR_S: Final = 3_600.0
 WINDOW_S: Final = 6 * 3_600
 """Longer than any outage: an honest buyer always comes back in time to dispute."""
 _VALID_FOR_S: Final = 86_400
+"""As short as a contract can be valid."""
 TIMEOUT_S: Final = 2 * 3_600
 _QUIET_S: Final = 5 * 3_600
 """Beyond a window and a resolver's time: until a claim begins, and the last of those who might act does."""
@@ -70,6 +72,8 @@ class ChequeOptions:
     timeout_s: int = TIMEOUT_S
     """That whoever rules on disputes has."""
     crash_at: tuple[str, int] | None = None
+    unrecorded: float = 0.0
+    """The chance that a battery has no record of a delivery's end: nobody can be paid for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +96,8 @@ class Tally:
     disputed: int
     attested: int
     """How often a co-signed interim receipt put energy beyond dispute."""
+    voided: int
+    """Numbers of trades that nobody could be paid for."""
     paid: int
     fees: int
     faults: int
@@ -190,7 +196,8 @@ class ChequeWorld:
 
     def _is_over(self) -> bool:
         """Whether nothing is open, on the ledger or, by its own account, at any settler that can still start."""
-        owed = [deal for deal in self.deals.values() if deal.final_wh and deal.trade_id not in self.payments.settled]
+        ended = [deal for deal in self.deals.values() if deal.ended]
+        owed = [deal for deal in ended if deal.final_wh and deal.trade_id not in self.payments.settled]
         here = [host for host in self.hosts if not host.is_gone]
         return not owed and not self.chain.open_trades() and all(host.has_caught_up() for host in here)
 
@@ -220,6 +227,8 @@ class ChequeWorld:
         mine = [deal for deal in self.deals.values() if deal.battery is battery.person and deal.buyer is buyer.person]
         promises = [Promise(deal.contract.contract_no, deal.contract.reserve) for deal in mine]
         contract_no = free_number(line, promises)
+        if contract_no is None:
+            raise Breach("a Line goes on to take numbers", f"{battery.name} has none left from {line.base_no} on")
         deal = draw_deal(
             rng,
             self.terms,
@@ -227,7 +236,7 @@ class ChequeWorld:
             buyer.person,
             now_s=wall_s(self.loop),
             generation=line.generation,
-            contract_no=-1 if contract_no is None else contract_no,
+            contract_no=contract_no,
             message_id=number,
         )
         wanted = Wanted(
@@ -258,6 +267,9 @@ class ChequeWorld:
                 deal.attest(flowed_wh, at_s=wall_s(self.loop))
                 battery.learn(deal.cheque("battery"))
         await asyncio.sleep(deal.lasts_s / (_INTERIMS + 1))
+        if self.options.unrecorded and rng.random() < self.options.unrecorded:
+            self._tell("world", "unrecorded", {"trade": deal.trade_id.hex()})
+            return
         deal.ended = True
         battery.learn(deal.cheque("battery"))
         await self._exchange(deal, battery, buyer, rng)
@@ -386,6 +398,7 @@ class ChequeWorld:
             claimed=len(payments.claimed),
             disputed=len(payments.disputed),
             attested=payments.attested,
+            voided=payments.voided,
             paid=sum(event.payout for event in ends),
             fees=sum(event.fee for event in ends),
             faults=self.faults,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from settlement.program.codec import Record
-    from simulation.deals import Deal
+    from simulation.deals import Deal, Person
 
 RULES: Final = Rules(cosign_wait_s=600, tolerance_wh=20, tolerance_percent=2)
 """What all settlers here go by: the defaults."""
@@ -68,7 +68,7 @@ class Payments:
         self.rulings: dict[bytes, int] = {}
         """Of each dispute that somebody ruled on, the ruling in Wh: whoever rules writes it down here first."""
         self.settled: dict[bytes, Settled] = {}
-        self.attested = self.collected = 0
+        self.attested = self.collected = self.voided = 0
 
     def take(self, event: Record) -> None:
         """Take the next event. Raises Breach."""
@@ -85,6 +85,16 @@ class Payments:
                 self.collected += event.amount
             case _:
                 pass
+
+    def void(self, battery: Person, buyer: Person, number: int, *, now_s: int) -> None:
+        """Take the void of a contract number, at a time of the ledger's clock. Raises Breach."""
+        pair = battery, buyer
+        deals = [deal for deal in self._deals.values() if (deal.battery, deal.buyer) == pair]
+        for deal in [deal for deal in deals if deal.contract.contract_no == number]:
+            is_paid = deal.cosigned or deal.trade_id in self.claimed or deal.trade_id in self.settled
+            if is_paid or now_s < deal.contract.valid_until_s:
+                raise Breach("only what nobody can be paid for is voided", f"{_name(deal)}: number {number}")
+        self.voided += 1
 
     def received(self, battery_wallet: bytes) -> int:
         """Return what a battery has got or is owed for all trades that have ended, in base units."""

@@ -27,9 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from settlement.cheque import Cheque
     from settlement.flights import Ended
     from settlement.lines import LineState
     from settlement.outbox_file import Write
+    from settlement.progress import Standing
 
 pytestmark = pytest.mark.slow
 
@@ -44,6 +46,8 @@ def caught(
     crash_at_step: float = 0.0,
     trades_per_h: float = 12.0,
     poll_s: float = 300.0,
+    hours: float = 2.0,
+    unrecorded: float = 0.0,
     **rates: float,
 ) -> str:
     """Return what the first of a few seeds was caught at; nothing goes wrong but what is named, so often an hour."""
@@ -54,7 +58,8 @@ def caught(
         people = [Person("seller", "battery", battery)], [Person("customer", "buyer", buyer)]
         options = ChequeOptions(
             seed=seed,
-            hours=2.0,
+            hours=hours,
+            unrecorded=unrecorded,
             directory=place,
             faults=faults,
             trades_per_h=trades_per_h,
@@ -152,7 +157,7 @@ def test_a_settler_that_gives_up_early_is_caught(monkeypatch: pytest.MonkeyPatch
         return Step(progress.Action.EXPIRE), case.cheque.contract.ends_at_s
 
     monkeypatch.setattr(progress, "_TABLE", table_with(_expire=at_once))
-    monkeypatch.setattr(steps, "is_open_again", lambda *_case: False)
+    monkeypatch.setattr(steps, "is_open_again", lambda *_case, **_known: False)
     assert "what was delivered and covered is paid" in caught(directory, buyer="refuses")
 
 
@@ -172,6 +177,39 @@ def test_a_battery_that_gives_a_number_twice_is_caught(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(cheques, "free_number", next_of_line)
     assert "what was delivered and covered is paid" in caught(directory, trades_per_h=60)
+
+
+VOIDABLE = "only what nobody can be paid for is voided"
+
+
+@pytest.mark.parametrize("buyer", ["honest", "refuses"])
+def test_a_battery_that_voids_too_early_is_caught(
+    monkeypatch: pytest.MonkeyPatch, directory: Path, buyer: Conduct
+) -> None:
+    """When the contract ends, and nothing that both have signed is at hand."""
+
+    def at_the_end(cheque: Cheque, standing: Standing) -> bool:
+        is_unsigned = progress.paper_of(cheque) is not progress.Paper.BOTH
+        is_mine = cheque.role == "battery" and standing.place is progress.Place.FREE
+        return is_mine and is_unsigned and standing.now_s >= cheque.contract.ends_at_s
+
+    for module in (progress, steps):
+        monkeypatch.setattr(module, "is_in_the_way", at_the_end)
+    monkeypatch.setattr(progress, "_TABLE", table_with(_claim=progress._void))
+    assert VOIDABLE in caught(directory, buyer=buyer, trades_per_h=30)
+
+
+def test_a_battery_that_voids_before_the_last_claim_is_caught(monkeypatch: pytest.MonkeyPatch, directory: Path) -> None:
+    """An hour before the end of validity: the margin has the wrong sign."""
+    monkeypatch.setattr(progress, "EXPIRE_MARGIN_S", -3_600)
+    monkeypatch.setattr(progress, "VOID_BEHIND", 8)
+    assert VOIDABLE in caught(directory, hours=30.0, unrecorded=0.06, trades_per_h=2.0, poll_s=600.0)
+
+
+def test_a_battery_that_voids_nothing_is_caught(monkeypatch: pytest.MonkeyPatch, directory: Path) -> None:
+    monkeypatch.setattr(progress, "VOID_BEHIND", 1_000)
+    found = caught(directory, hours=44.0, unrecorded=0.06, trades_per_h=7.0, poll_s=600.0)
+    assert "a Line goes on to take numbers" in found
 
 
 def test_a_settler_that_trips_over_what_it_reads_is_caught(monkeypatch: pytest.MonkeyPatch, directory: Path) -> None:

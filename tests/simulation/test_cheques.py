@@ -77,6 +77,26 @@ def test_who_claims_too_much_is_disputed(directory: Path) -> None:
     assert min(tally.disputed, tally.finalized, tally.cosigned) >= 1
 
 
+@pytest.mark.parametrize("faults", [NO_FAULTS, ChequeFaults()])
+@pytest.mark.timeout(300)
+def test_after_a_trade_that_expired_its_line_goes_on_to_take_numbers(directory: Path, faults: ChequeFaults) -> None:
+    """Two days of one Line, more trades than it has numbers at once; a day after it began the first ones expire."""
+    options = ChequeOptions(
+        seed=1,
+        hours=44.0,
+        trades_per_h=7.0,
+        unrecorded=0.06,
+        directory=directory,
+        faults=faults,
+        people=people("honest", "honest"),
+        poll_s=600.0,
+    )
+    tally = run(options)
+    assert tally.trades > 256
+    assert tally.voided >= 3
+    assert tally.settled >= tally.trades * 9 // 10
+
+
 def test_every_kind_of_fault_is_drawn() -> None:
     kinds = {fault.kind for fault in schedule(random.Random(1), ChequeFaults(), 200.0)}
     assert kinds == {*MOODS, "cut", "offline", "crash", "disk_stall", "disk_full"}
