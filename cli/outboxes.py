@@ -26,6 +26,9 @@ class Paid:
     base_units_per_cent: int
     venue: Venue
     """Where the file says that trades are paid now."""
+    rpc: tuple[str, ...]
+    control: Path | None = None
+    """The socket of the agent; None for a buyer."""
     journal: Path | None = None
     """Of the agent, which holds the metered samples; None for a buyer."""
 
@@ -166,6 +169,7 @@ def _buyer(path: Path) -> Paid:
         outbox=config.directory / config.settlement.outbox,
         base_units_per_cent=config.settlement.base_units_per_cent,
         venue=config.settlement.venue,
+        rpc=tuple(config.settlement.rpc),
     )
 
 
@@ -183,6 +187,8 @@ def _sellers(path: Path) -> list[Paid]:
             outbox=settlement.outbox_of(battery.name),
             base_units_per_cent=settlement.terms.base_units_per_cent,
             venue=settlement.terms.venue,
+            rpc=settlement.rpc,
+            control=site.control_socket,
             journal=site.storage.journal,
         )
         for battery in site.batteries

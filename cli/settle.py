@@ -32,15 +32,24 @@ def settle() -> None:
 
 @app.command()
 def status(*, site: _Site = None, config: _Config = None, as_json: _Json = False) -> None:
-    """Show how many trades are how far, what is open, what was sent, and what is in the way."""
+    """Show how many trades are how far, what is open, what was sent, and what is in the way.
+
+    Asks the ledger's endpoints, for a few seconds at most, whether they can be reached now.
+    """
     from cli.outboxes import outboxes_of
+    from cli.reached import reach_of
     from settlement.outbox_file import Loaded, read_stages
 
     with complaints("settle status"):
-        for paid in outboxes_of(site=site, config=config):
+        parties = outboxes_of(site=site, config=config)
+        reach = reach_of(parties)
+        for paid in parties:
             loaded = read_stages(paid.outbox) if paid.outbox.exists() else Loaded()
             loaded.open_trades = [paid.seen(record) for record in loaded.open_trades]
-            print(json.dumps(_status(paid, loaded)) if as_json else "\n".join(_status_lines(paid, loaded)))
+            if as_json:
+                print(json.dumps({**_status(paid, loaded), "ledger": reach.as_json(paid.name)}))
+            else:
+                print("\n".join([*_status_lines(paid, loaded), *reach.lines(paid, loaded.open_trades)]))
 
 
 @app.command()

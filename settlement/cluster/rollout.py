@@ -15,25 +15,20 @@ from settlement.base58 import from_base58
 from settlement.cluster import setup
 from settlement.cluster.deploy import DeployError, account_of, deploy, freeze
 from settlement.cluster.landing import Lander
+from settlement.cluster.reach import genesis_of
 from settlement.cluster.setup import Place
 from settlement.errors import KeyFileError, TermsError
 from settlement.exchange import TEXT_BYTES_MAX, from_text, to_base58
 from settlement.files import read_private
 from settlement.keys import SeedKey
 from settlement.rpc import HttpTransport, RpcClient
-from settlement.rpc.answers import hash_in
-from settlement.rpc.envelope import decode_reply, encode_request
-from settlement.rpc.errors import UnreachableError
-from settlement.rpc.transport import TransportError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from etp.auth import Signer
-    from settlement.rpc import Transport
 
-_TIMEOUT_S: Final = 10.0
 _DOMAIN: Final = b"\xffwattbid-deploy\x01"
 
 
@@ -103,16 +98,6 @@ async def roll_out(wanted: Rollout, *, tell: Callable[[str], None]) -> dict[str,
     if mint is not None:
         told["mint"] = to_base58(mint)
     return {**told, "admin": to_base58(payer.public_key), "frozen": wanted.freezes or found.authority is None}
-
-
-async def genesis_of(url: str, transport: Transport) -> bytes:
-    """Return the 32 bytes of an endpoint's genesis hash: what it says is believed. Raises RpcError."""
-    method = "getGenesisHash"
-    try:
-        reply = await transport.post(url, encode_request(1, method, []), _TIMEOUT_S)
-    except (TransportError, OSError) as error:
-        raise UnreachableError(url, method, str(error)) from error
-    return hash_in(decode_reply(reply, 1, url=url, method=method))
 
 
 def read_key(path: Path) -> SeedKey:

@@ -125,10 +125,14 @@ def test_status_says_how_many_are_how_far_and_what_is_in_the_way(place: Place) -
     split = place.stuck.cheque.contract.split(2_000)
     assert (found["open_cheques"], found["open_units"]) == (2, 2 * (split.payout + split.fee))
     assert found["uncashed"] == 2 * place.stuck.cheque.contract.reserve
+    assert (found["ledger"]["reached"], found["ledger"]["state"]) == (False, None)
+    assert [one["url"] for one in found["ledger"]["endpoints"]] == ["http://127.0.0.1:1"]
     assert [one["signature"] for one in found["in_flight"]] == [to_base58(SIGNATURE)]
     told = ran("settle", "status", "--config", place.config)
     assert "buyer: 1 settled, 1 settling, 1 waiting; 2 open cheques up to 101.02 c" in told
     assert f"{place.stuck.trade_id.hex()[:16]} waiting: settle: the escrow holds less" in told
+    assert "the ledger cannot be reached: http://127.0.0.1:1 (" in told
+    assert f"cheques wait in {place.outbox}" in told
     assert f"{place.sent.trade_id.hex()[:16]} settle sent, not final yet: {to_base58(SIGNATURE)}" in told
 
 
