@@ -81,7 +81,8 @@ file. With `--json` every line is one JSON object instead; the first has `"event
 Of no battery are `cheques_failed` (`reason`) and `cheques_recovered`: the journal takes no writes, and nothing is bid
 meanwhile; `outbox_full`; and what the settler tells: `trade_moved`, `transaction_sent`, `transaction_failed`,
 `line_changed`, `connected`, `offline`, `wrong_cluster`, `low_sol`, `endpoint_failed`, `endpoint_recovered`,
-`cheque_refused`, `outbox_failed`, `outbox_recovered`.
+`cheque_refused`, `claim_unjudged` (nothing is known of its delivery: it is paid unless a figure comes),
+`outbox_failed`, `outbox_recovered`.
 
 Prices are in 1/10 000 c/kWh (`_e4`), energies in Wh, powers in W. A battery is named by its endpoint.
 

@@ -27,6 +27,7 @@ _BAD_FOR_MONEY: Final = frozenset(
     {
         "cheque_refused",
         "cheques_failed",
+        "claim_unjudged",
         "disputed",
         "endpoint_failed",
         "low_sol",
