@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from settlement import progress
 from simulation.cheque_faults import NO_FAULTS, ChequeFaults, schedule
 from simulation.cheques import ChequeOptions, ChequeWorld, Tally, run
 from simulation.deals import Conduct, Person
@@ -131,5 +132,40 @@ def test_power_may_go_at_any_step_of_a_trade(buyer: Conduct, party: str, directo
 
     steps = next(host.steps for host in told(0).hosts if host.name == party)
     assert steps >= 40
+    for number in range(1, steps + 1):
+        told(number)
+
+
+@pytest.mark.hours
+@pytest.mark.timeout(900)
+def test_power_may_go_at_any_step_until_a_number_is_voided(monkeypatch: pytest.MonkeyPatch, directory: Path) -> None:
+    """Two trades, the first without a record of its end, told once for every step at which the battery loses power."""
+    monkeypatch.setattr(progress, "VOID_BEHIND", 1)
+
+    def told(number: int) -> ChequeWorld:
+        place = directory / str(number)
+        place.mkdir()
+        options = ChequeOptions(
+            seed=2,
+            hours=40.0,
+            trades_per_h=30.0,
+            trades_max=2,
+            unrecorded=0.5,
+            directory=place,
+            faults=NO_FAULTS,
+            people=people("honest", "honest"),
+            poll_s=21_600.0,
+            crash_at=("seller", number),
+        )
+        world = ChequeWorld(options)
+        tally = world.run()
+        last = max(deal.contract.contract_no for deal in world.deals.values())
+        holes = [deal for deal in world.deals.values() if not deal.ended and deal.contract.contract_no < last]
+        assert tally.voided == len(holes)
+        return world
+
+    whole = told(0)
+    assert whole.payments.voided == 1
+    steps = next(host.steps for host in whole.hosts if host.name == "seller")
     for number in range(1, steps + 1):
         told(number)
