@@ -22,6 +22,7 @@ from settlement.progress import (
     Rules,
     Standing,
     Step,
+    is_in_the_way,
     is_open_again,
     next_step,
     paper_of,
@@ -101,6 +102,10 @@ def test_a_number_is_voided_when_no_claim_can_come_and_the_line_has_gone_on(what
     assert step("battery", Place.FREE, what, over_s - 1, behind=255).action is Action.WAIT
     assert step("battery", Place.FREE, BOTH, 10 * VALID, behind=255).action is Action.SETTLE, "that one is paid"
     assert step("buyer", Place.FREE, what, over_s, behind=255).action is Action.EXPIRE, "the number is the battery's"
+    free = Standing(place=Place.FREE, now_s=over_s, behind=VOID_BEHIND)
+    assert is_in_the_way(paper("battery", what), free)
+    assert not is_in_the_way(paper("battery", BOTH), free)
+    assert not is_in_the_way(paper("battery", what), replace(free, place=Place.SPENT))
 
 
 @given(

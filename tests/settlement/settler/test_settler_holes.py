@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -119,6 +120,36 @@ def test_a_void_that_power_cut_short_is_signed_once(world: World, *, reaches_it:
     world.stage(settler, contract.trade_id, Stage.LOST)
     assert len(sent_by(world) - theirs) == 1, "the same bytes, until their end is certain"
     assert world.line()["base_no"] == 1
+
+
+def test_nothing_is_voided_by_what_is_not_final(world: World) -> None:
+    """A node whose newest block has a clock far ahead: the finalized one still shows that the trade can be claimed."""
+    settler = world.settler("battery", cosign_wait_s=DAY_S)
+    contract = world.contract()
+    settler.put(world.final(world.cheque("battery", contract), cosigned=False))
+    go_on(world, VOID_BEHIND)
+    world.wait(30)
+    theirs, asked = sent_by(world), [""]
+    assert isinstance(world.transport, Tap)
+
+    def note(_url: str, method: str, params: list[Any]) -> None:
+        asked[0] = params[1]["commitment"] if method == "getMultipleAccounts" else ""
+
+    def hurry(_url: str, _method: str, result: Any) -> Any:
+        if asked[0] == "confirmed":
+            clock = base64.b64decode(result["value"][0]["data"][0])
+            ahead_s = int.from_bytes(clock[-8:], "little") + 10 * DAY_S
+            result["value"][0]["data"][0] = base64.b64encode(clock[:-8] + ahead_s.to_bytes(8, "little")).decode()
+        return result
+
+    world.transport.before, world.transport.after = note, hurry
+    world.wait(200)
+    assert sent_by(world) == theirs
+    view = settler.trade(contract.trade_id)
+    assert view is not None
+    assert not view.is_done
+    world.transport.after = lambda _url, _method, result: result
+    assert world.done(settler, contract.trade_id, step_s=3_600, seconds=200_000).stage is Stage.SETTLED
 
 
 def test_who_is_paid_late_learns_it_though_he_was_never_told(world: World) -> None:
