@@ -43,6 +43,10 @@ class Holder:
     rpc: tuple[str, ...]
     base_units_per_cent: int
 
+    def c(self, units: int) -> str:
+        """Return an amount in base units as people write it."""
+        return f"{units / self.base_units_per_cent:.2f} c"
+
     def run(self, work: Callable[[Lander, Opening], Awaitable[T]]) -> T:
         """Return what `work` returns, done with a lander that this wallet pays for."""
         return asyncio.run(self._run(work))

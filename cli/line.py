@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -43,13 +44,19 @@ def open_(battery: _Battery, *, config: _Config, as_json: _Json = False) -> None
     with complaints("line open"):
         holder, wallet = _buyer(config), _wallet(battery)
         was_opened = holder.run(lambda lander, opening: open_line(lander, opening, wallet))
-        _tell({"battery": battery, "opened": was_opened}, "opened" if was_opened else "was open", as_json=as_json)
+        now = "is open now: `wattbid line allot` lays money on it" if was_opened else "was open before"
+        _tell({"battery": battery, "opened": was_opened}, f"the line to {battery} {now}", as_json=as_json)
 
 
 @app.command()
 def deposit(amount: _Amount, *, config: _Config, as_json: _Json = False) -> None:
     """Bring money from the buyer's token account into its escrow."""
-    _move("deposit", config, amount, lambda opening, buyer, units: opening.deposit(buyer, units), as_json=as_json)
+
+    def brought(opening: Opening, buyer: bytes, units: int) -> list[Instruction]:
+        return opening.deposit(buyer, units)
+
+    done = _Done("deposit", "{c} went from the wallet's token account into the escrow")
+    _move(done, config, amount, brought, as_json=as_json)
 
 
 @app.command()
@@ -59,7 +66,8 @@ def withdraw(amount: _Amount, *, config: _Config, all_: _All = False, as_json: _
     def taken(opening: Opening, buyer: bytes, units: int) -> list[Instruction]:
         return opening.withdraw(buyer, units)
 
-    _move("withdraw", config, amount, taken, as_json=as_json, takes_from_escrow=not all_)
+    done = _Done("withdraw", "{c} went from the escrow back to the wallet's token account", keeps_bond=not all_)
+    _move(done, config, amount, taken, as_json=as_json)
 
 
 @app.command()
@@ -69,7 +77,8 @@ def allot(battery: _Battery, amount: _Amount, *, config: _Config, all_: _All = F
     def laid(opening: Opening, buyer: bytes, to: bytes, units: int) -> list[Instruction]:
         return opening.allot(buyer, to, units)
 
-    _on_line("allot", config, battery, amount, laid, as_json=as_json, takes_from_escrow=not all_)
+    done = _Done("allot", "{c} of the escrow lie on the line to {battery} now", keeps_bond=not all_)
+    _on_line(done, config, battery, amount, laid, as_json=as_json)
 
 
 @app.command()
@@ -81,17 +90,37 @@ def release(
     as_json: _Json = False,
 ) -> None:
     """Ask money back from a Line (0 withdraws the request); without an amount, take what was asked 8 days ago."""
+    from settlement.lines import RELEASE_DELAY_S
+
+    def taken(opening: Opening, buyer: bytes, to: bytes, _units: int) -> list[Instruction]:
+        return opening.release(buyer, to)
+
+    def asked(opening: Opening, buyer: bytes, to: bytes, units: int) -> list[Instruction]:
+        return opening.request_release(buyer, to, units)
+
     if amount is None:
-        _on_line("release", config, battery, "0", lambda o, buyer, to, _: o.release(buyer, to), as_json=as_json)
-    else:
-        ask = "request_release"
-        _on_line(ask, config, battery, amount, lambda o, b, to, units: o.request_release(b, to, units), as_json=as_json)
+        done = _Done("release", "what was asked back from the line to {battery} is free in the escrow again")
+        _on_line(done, config, battery, "0", taken, as_json=as_json)
+        return
+    later = f"`wattbid line release` takes it in {RELEASE_DELAY_S // 86_400} days"
+    done = _Done(
+        "request_release",
+        f"{{c}} are asked back from the line to {{battery}}; {later}",
+        none="nothing is asked back from the line to {battery} any more",
+        command="release",
+    )
+    _on_line(done, config, battery, amount, asked, as_json=as_json)
 
 
 @app.command()
 def close(battery: _Battery, *, config: _Config, as_json: _Json = False) -> None:
     """Close an empty Line; its rent comes back."""
-    _on_line("close", config, battery, "0", lambda o, buyer, to, _: o.close(buyer, to), as_json=as_json)
+
+    def closed(opening: Opening, buyer: bytes, to: bytes, _units: int) -> list[Instruction]:
+        return opening.close(buyer, to)
+
+    done = _Done("close", "the line to {battery} is closed; its rent is in the wallet again")
+    _on_line(done, config, battery, "0", closed, as_json=as_json)
 
 
 @app.command()
@@ -105,59 +134,77 @@ def show(*, config: _Config, as_json: _Json = False) -> None:
         if as_json:
             print(json.dumps(found.as_json()))
             return
-        for text in _lines(found, holder.base_units_per_cent):
+        for text in _lines(found, holder.c):
             print(text)
 
 
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What a command has done, for machines and for people."""
+
+    name: str
+    text: str
+    """`{c}` is the amount, `{battery}` the battery's wallet."""
+    none: str = ""
+    """Instead of the text for an amount of 0."""
+    command: str = ""
+    """Where it is not the name."""
+    keeps_bond: bool = False
+    """Whether the escrow must not be left with less than a dispute's bond."""
+
+    def said(self, units: int, holder: Holder, battery: str) -> str:
+        text = self.none if self.none and not units else self.text
+        return text.format(c=holder.c(units), battery=battery)
+
+
 def _move(
-    what: str,
+    done: _Done,
     config: Path,
     amount: str,
     make: Callable[[Opening, bytes, int], list[Instruction]],
     *,
     as_json: bool,
-    takes_from_escrow: bool = False,
+    battery: str = "",
 ) -> None:
     """Bring one transaction of the buyer's onto the ledger."""
     from settlement.exchange import to_base58
     from settlement.registering import require_program
 
-    with complaints(f"line {what}"):
+    with complaints(f"line {done.command or done.name}"):
         holder = _buyer(config)
         units = _units(amount, holder)
         buyer = holder.wallet.public_key
 
         async def move(lander: Lander, opening: Opening) -> bytes:
             config = await require_program(lander, opening)
-            if takes_from_escrow:
-                await _keep_bond(lander, opening, units, least=config.min_bond)
+            if done.keeps_bond:
+                await _keep_bond(lander, opening, units, config.min_bond, holder)
             return await lander.land(make(opening, buyer, units))
 
-        signature = holder.run(move)
-        said = {"done": what, "units": units, "signature": to_base58(signature)}
-        _tell(said, f"{what}: {units / holder.base_units_per_cent:.2f} c", as_json=as_json)
+        signature = to_base58(holder.run(move))
+        said = {"done": done.name, "units": units, "signature": signature}
+        _tell(said, f"{done.said(units, holder, battery)} (transaction {signature})", as_json=as_json)
 
 
 def _on_line(
-    what: str,
+    done: _Done,
     config: Path,
     battery: str,
     amount: str,
     make: Callable[[Opening, bytes, bytes, int], list[Instruction]],
     *,
     as_json: bool,
-    takes_from_escrow: bool = False,
 ) -> None:
-    with complaints(f"line {what}"):
+    with complaints(f"line {done.command or done.name}"):
         to = _wallet(battery)
 
     def moved(opening: Opening, buyer: bytes, units: int) -> list[Instruction]:
         return make(opening, buyer, to, units)
 
-    _move(what, config, amount, moved, as_json=as_json, takes_from_escrow=takes_from_escrow)
+    _move(done, config, amount, moved, as_json=as_json, battery=battery)
 
 
-async def _keep_bond(lander: Lander, opening: Opening, units: int, *, least: int) -> None:
+async def _keep_bond(lander: Lander, opening: Opening, units: int, least: int, holder: Holder) -> None:
     """Raise OpeningError when an escrow with Lines would keep less than the bond that a dispute takes."""
     from settlement.program.accounts import Escrow
     from settlement.registering import OpeningError, read
@@ -165,8 +212,8 @@ async def _keep_bond(lander: Lander, opening: Opening, units: int, *, least: int
     escrow = await read(lander, opening, Escrow, opening.escrow(lander.payer.public_key))
     if escrow is not None and units <= escrow.available < units + least:
         raise OpeningError(
-            f"this would leave {escrow.available - units} base units free in the escrow: a dispute takes a bond of at "
-            f"least {least} from there, and without it nobody can object to a claim; deposit more, or --all"
+            f"this would leave {holder.c(escrow.available - units)} free in the escrow: a dispute takes a bond of at "
+            f"least {holder.c(least)} from there, and without it nobody can object to a claim; deposit more, or --all"
         )
 
 
@@ -199,10 +246,7 @@ def _tell(said: dict[str, Any], text: str, *, as_json: bool) -> None:
     print(json.dumps(said) if as_json else text)
 
 
-def _lines(found: Holdings, per_cent: int) -> list[str]:
-    def c(units: int) -> str:
-        return f"{units / per_cent:.2f} c"
-
+def _lines(found: Holdings, c: Callable[[int], str]) -> list[str]:
     told = [f"wallet {found.wallet}: {c(found.tokens)}, {found.lamports / 1e9:.4f} SOL"]
     if found.escrow is not None:
         one = found.escrow

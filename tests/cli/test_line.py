@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from settlement import SeedKey, derive, to_base58
+from settlement.base58 import from_base58
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,9 +116,37 @@ def test_money_goes_onto_a_line_and_is_asked_back(ledger: Ledger) -> None:
     assert "(6007)" in ran("line", "release", battery, "--config", config, status=1)
     assert "(6026)" in ran("line", "close", battery, "--config", config, status=1)
     assert "(6016)" in ran("line", "allot", battery, "999999", "--config", config, status=1)
+    assert "would leave 50.00 c free in the escrow: a dispute takes a bond of at least 100.00 c" in ran(
+        "line", "allot", battery, "8650", "--config", config, status=1
+    )
     assert "--all" in ran("line", "allot", battery, "8650", "--config", config, status=1)
     ran("line", "withdraw", "8650", "--all", *here)
     assert ran("line", "show", *here)["escrow"]["available"] == 500_000
+
+
+def test_people_are_told_in_words_what_was_done(ledger: Ledger) -> None:
+    config, battery = ledger.config("buyer", BUYER), wallet_of(BATTERY)
+    ran("register", "--config", config)
+
+    def told(*words: str) -> str:
+        text: str = ran("line", *words, "--config", config)
+        return text
+
+    def transaction(*words: str) -> str:
+        done, _, signature = told(*words).removesuffix(")\n").partition(" (transaction ")
+        assert len(from_base58(signature, field="transaction", size=64)) == 64
+        return done
+
+    assert told("open", battery).startswith(f"the line to {battery} ")
+    assert told("open", battery) == f"the line to {battery} was open before\n"
+    assert transaction("deposit", "0.5") == "0.50 c went from the wallet's token account into the escrow"
+    taken = "0.25 c went from the escrow back to the wallet's token account"
+    assert transaction("withdraw", "0.25", "--all") == taken
+    assert transaction("allot", battery, "0.25", "--all") == f"0.25 c of the escrow lie on the line to {battery} now"
+    asked = f"0.25 c are asked back from the line to {battery}; `wattbid line release` takes it in 8 days"
+    assert transaction("release", battery, "0.25") == asked
+    assert transaction("release", battery, "0") == f"nothing is asked back from the line to {battery} any more"
+    assert "wattbid line release: " in ran("line", "release", battery, "99999999", "--config", config, status=1)
 
 
 def test_a_fresh_wallet_registers_once_it_has_sol(ledger: Ledger) -> None:
