@@ -9,6 +9,8 @@ import selectors
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from aggregator.config import AggregatorConfig, load_config
 from aggregator.service import Aggregator, Surroundings
 from aggregator.testing import StandInBattery
@@ -183,6 +185,7 @@ async def market(directory: Path, lines: list[str], hours: float) -> None:
     assert len(sold) > 20
 
 
+@pytest.mark.slow
 def test_hours_of_trading_take_seconds_and_repeat_exactly(tmp_path: Path) -> None:
     hours = 3.5
     traces: list[list[str]] = [[], []]

@@ -69,6 +69,7 @@ def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_keystore_from_a_root_and_its_keys_out_and_in(place: Place, tmp_path: Path) -> None:
     told = place.told("new", place.store, "--root-file", place.root)
     assert told["device_id"] == str(RING.identity.device_id)
@@ -120,6 +121,7 @@ def test_people_are_told_in_lines(place: Place) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_what_cannot_be_done_is_one_line_and_changes_nothing(place: Place, tmp_path: Path) -> None:
     place.told("new", place.store, "--root-file", place.root)
     before = place.store.read_bytes()

@@ -20,6 +20,7 @@ def simulate(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*COMMAND, *arguments], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
 
 
+@pytest.mark.slow
 def test_each_seed_is_a_line() -> None:
     done = simulate("--hours", "0.02", "--seed", "7", "--seeds", "2", "--json")
     assert (done.returncode, done.stderr) == (0, "")

@@ -210,6 +210,7 @@ def test_a_counter_may_catch_up_after_a_long_pause() -> None:
     assert counted(feed, 5_000, after_ms=3_600_000) == 5_000
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(("soc_step", "counter_step", "lapse"), [(1, 1, 1), (10, 100, 1), (1, 1, 60), (10, 1, 60)])
 def test_no_alarm_in_a_day_of_normal_operation(soc_step: int, counter_step: int, lapse: int) -> None:
     """An idle night with standby losses, a sunny day, an evening sale; noise on power, losses both ways."""

@@ -58,6 +58,7 @@ async def spend(profile: str, time_lapse: int, poll_ms: int) -> None:
     assert None not in (last.power_w, last.discharged_wh, last.voltage_mv)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("profile", ["704", "124"])
 async def test_a_fast_day(profile: str) -> None:
     await spend(profile, 60, 500)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -62,6 +63,7 @@ def test_addresses_are_forgotten_when_nothing_is_left_to_remember() -> None:
     assert paces.of("busy", 10_000) is busy
 
 
+@pytest.mark.no_cover
 def test_addresses_are_bounded_even_if_all_are_busy() -> None:
     paces = AddressPaces(1_000)
     for number in range(2 * ADDRESSES_PACED):

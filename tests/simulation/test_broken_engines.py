@@ -107,6 +107,7 @@ def test_a_desk_that_forgets_what_it_promised_is_caught(monkeypatch: pytest.Monk
     assert "Wh owed" in text or "a shortfall leaves nothing on offer" in text
 
 
+@pytest.mark.slow
 def test_a_desk_that_forgets_the_energy_it_promised_is_caught(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """It knows the power it promised, which is most of what keeps it from selling again."""
 
@@ -117,6 +118,7 @@ def test_a_desk_that_forgets_the_energy_it_promised_is_caught(monkeypatch: pytes
     assert "a shortfall leaves nothing on offer" in caught(tmp_path, market=SCARCE, gauge=60)
 
 
+@pytest.mark.slow
 def test_a_desk_that_keeps_awards_it_cannot_serve_is_caught(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(seller, "offer_of", lambda *args, **rest: replace(offer_of(*args, **rest), short_wh=0))
     assert "a shortfall leaves nothing on offer" in caught(tmp_path, market=SCARCE, gauge=60)

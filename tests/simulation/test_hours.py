@@ -20,12 +20,12 @@ PAIRS = range(1, 41, 2)
 @pytest.mark.hours
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("seed", PAIRS)
-def test_no_invariant_breaks_in_ten_hours(seed: int, tmp_path: Path) -> None:
+def test_no_invariant_breaks_in_ten_hours(seed: int, directory: Path) -> None:
     crashes_at_accept = 0
     for each in (seed, seed + 1):
-        directory = tmp_path / str(each)
-        directory.mkdir()
-        summary = run(Options(seed=each, hours=HOURS, directory=directory))
+        place = directory / str(each)
+        place.mkdir()
+        summary = run(Options(seed=each, hours=HOURS, directory=place))
         assert summary.awards >= 20 * HOURS
         assert summary.faults >= HOURS
         assert summary.deliveries >= summary.trades * 9 // 10

@@ -196,6 +196,7 @@ steps = st.lists(
 )
 
 
+@pytest.mark.no_cover
 @settings(max_examples=60, deadline=None)
 @given(steps=steps, soc_permille=st.integers(0, 1_000), time_lapse=st.sampled_from([1, 60]))
 def test_energy_is_conserved_and_limits_hold(

@@ -19,6 +19,7 @@ def test_the_programme_agrees_with_brute_force(items: list[tuple[int, int]], cap
     assert best_subset(items, capacity) == subset
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 60), st.integers(1, 9)), min_size=13, max_size=15), st.integers(10, 60))
 def test_it_agrees_with_brute_force_up_to_fifteen_bids(items: list[tuple[int, int]], capacity: int) -> None:
