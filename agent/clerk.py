@@ -183,11 +183,17 @@ class Clerk:
                     self._look(statement, active)
 
     def moved(self, view: TradeView | None) -> None:
-        """The settler has come further with a trade; what is said to be lost stays until it could not be claimed."""
+        """The settler has come further with a trade.
+
+        What is said to be lost stays until it could not be claimed, what has expired for as long as a signature would
+        still pay anything.
+        """
         if view is None:
             return
         statement = self._statements.get(view.trade_id)
-        if statement is None or not view.is_done or view.stage is Stage.EXPIRED:
+        if statement is None or not view.is_done:
+            return
+        if view.stage is Stage.EXPIRED and statement.cheque.most_units:
             return
         if view.stage is Stage.LOST and not self._is_long_over(statement):
             return

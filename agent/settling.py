@@ -241,7 +241,7 @@ class Voice:
     def cheque_told(self, event: str, fields: RecordBody) -> None:
         """Tell whoever watches."""
         self._seller.watch.cheque(event, fields)
-        if event == "cheque_cashed" and fields["stage"] != "settled":
+        if event == "cheque_cashed" and fields["stage"] == Stage.LOST.value:
             words = (
                 f"trade {fields['trade_id'][:16]}: the ledger will not pay it (its number is spent, or its line gone)"
             )

@@ -189,7 +189,7 @@ class BatteryWatch:
         self._log.info(event.replace("_", " "), **fields)
         for figures in self._figures:
             figures.receipts_disputed += event == "receipt_disputed"
-            if event == "cheque_cashed":
+            if event == "cheque_cashed" and fields["stage"] != "expired":  # that one was worth nothing
                 figures.cheque_cashed(settled=fields["stage"] == "settled", payout_units=fields["payout"] or 0)
         if event in _CHEQUE_EVENTS:
             self._tell(event, fields)

@@ -6,7 +6,7 @@ move waits. No clock but the ledger's decides anything.
 
     buyer    free, co-signed            settle at once
     battery  free, co-signed            settle when the buyer has not within cosign_wait_s of the end
-    battery  free, its own receipt      claim after that, from the contract's end until valid_until
+    battery  free, its own receipt      claim after that, from the contract's end until valid_until; never for nothing
     both     claimed, co-signed         settle: it pays sooner, and returns the rent
     battery  claimed                    finalize when the window is over; the buyer does an hour later
     buyer    claimed                    dispute what is more than it saw, inside the window
@@ -199,6 +199,8 @@ def _settle_late(case: _Case) -> tuple[Step, int]:
 
 def _claim(case: _Case) -> tuple[Step, int] | None:
     contract = case.cheque.contract
+    if not case.cheque.most_units:
+        return None
     from_s = max(contract.ends_at_s, _alone_from_s(case))
     from_s = min(from_s, max(contract.ends_at_s, contract.valid_until_s - EXPIRE_MARGIN_S))
     return None if case.standing.now_s >= contract.valid_until_s else (Step(Action.CLAIM), from_s)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 from base64 import b64decode
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -368,6 +370,28 @@ def test_a_cheque_that_comes_to_nothing_is_told(tmp_path: Path, stage: Stage, al
             assert len(world.seller.settling.clerk) == 1, "a late signature or another endpoint may still pay it"
             assert world.records("cashed") == []
             assert world.seller.reputation.standing(f"key:{BUYER.public_key.hex()}").trades == 0
+
+    gw.run(scenario())
+
+
+def test_a_cheque_over_nothing_leaves_the_books_when_it_expires_and_nobody_is_alarmed(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with settled_world(tmp_path) as (world, ledger):
+            buyer = await buyer_in(world)
+            contract = await buyer.trade()
+            buyer.buyer.link.send(Body.terminate(contract.message_id, gw.BUYER_ID, code=0, delivered_wh=0))
+            await world.until(lambda: statement_of(world, contract).final is not None)
+            assert final_in(ledger, contract).receipt.delivered_wh == 0
+            ledger.settler.settled(contract.trade_id, Stage.EXPIRED)
+            await world.until(lambda: bool(world.records("cashed")))
+            await asyncio.sleep(11)
+            assert world.records("cashed")[0].body["stage"] == "expired"
+            assert world.seller.settling is not None
+            assert len(world.seller.settling.clerk) == 0
+            assert not {"cheque expired", "cheque lost"} & {each["name"] for each in world.seller.watch.alarms()}
+            assert set(re.findall(r'"cheques_lost": (\d)', json.dumps(world.gateway.owner_desk().snapshot()))) == {"0"}
+            fresh = await (await buyer_in(world)).trade(kwh=0.5)
+            assert (contract.contract_no, fresh.contract_no) == (0, 1), "its receipt is signed: its number stays"
 
     gw.run(scenario())
 

@@ -138,6 +138,24 @@ def test_what_is_opened_again_is_not_given_up_again_at_once(
         assert next_step(paper(role, what), None, standing, RULES).action is not Action.EXPIRE
 
 
+def test_what_comes_to_nothing_is_never_claimed_and_its_number_goes_as_all_that_expire() -> None:
+    nothing = with_final(cheque("battery"), 0, cosigned=False)
+
+    def at(now_s: int, behind: int = 0) -> Step:
+        standing = Standing(place=Place.FREE, now_s=now_s, behind=behind)
+        return next_step(nothing, None, standing, RULES)
+
+    over_s = VALID + EXPIRE_MARGIN_S
+    assert at(ENDS + 590) == Step(Action.WAIT, due_at_s=over_s)
+    assert at(VALID - 1) == Step(Action.WAIT, due_at_s=over_s)
+    assert at(over_s).action is Action.EXPIRE
+    assert at(over_s, VOID_BEHIND).action is Action.VOID
+    free = Standing(place=Place.FREE, now_s=ENDS + 590)
+    a_little, signed = with_final(cheque("battery"), 1, cosigned=False), with_final(cheque("battery"), 0, cosigned=True)
+    assert next_step(a_little, None, free, RULES).action is Action.CLAIM
+    assert next_step(signed, None, free, RULES).action is Action.SETTLE, "it would never expire"
+
+
 def test_an_expired_one_whose_number_is_spent_is_looked_into_once() -> None:
     spent = Standing(place=Place.SPENT, now_s=VALID * 2)
     assert is_open_again(paper("buyer", OWN), spent, expired=True)
