@@ -28,7 +28,7 @@ _COMMANDS: Final = {
     "settle": ("cli.settle", "How payments stand, and a trade's papers."),
     "sim": ("cli.sim", "Simulated devices on real sockets."),
     "ledger": ("cli.ledger", "Run a ledger on this machine: Solana's runtime behind its JSON-RPC."),
-    "program": ("cli.program", "Bring the settlement program to a cluster."),
+    "program": ("cli.program", "Bring the settlement program to a cluster, and look after it."),
     "simulate": ("cli.simulate", "Trade for hours in virtual time under faults drawn from one seed."),
     "study": ("cli.study", "Hold the auction against theory."),
     "trades": ("cli.trades", "What became of signed trades."),

@@ -105,7 +105,7 @@ async def the_battery_claims_alone(market: Market) -> None:
 async def a_late_cosignature_ends_a_claim(market: Market) -> None:
     """From Claimed while nobody can finalize it yet, and from Disputed with both bonds going back."""
     for contract_no, disputed in ((5, False), (6, True)):
-        contract = await _claimed(market, contract_no, 2_000)
+        contract = await claim_alone(market, contract_no, 2_000)
         before = await Balances.read(market)
         early = market.finalize(contract, market.battery.wallet)
         await market.client.refused(Failure.TOO_EARLY, early, signers=[market.stranger])
@@ -122,7 +122,7 @@ async def a_late_cosignature_ends_a_claim(market: Market) -> None:
 
 async def a_dispute_is_ruled_on(market: Market) -> None:
     """The undisputed part is paid at once, an interim receipt raises it, the ruling decides whose bond goes."""
-    contract = await _claimed(market, 7, 2_000)
+    contract = await claim_alone(market, 7, 2_000)
     before = await Balances.read(market)
     bond = await _disputed(market, contract, 1_000)
     interim = market.receipt(contract, 1_500, final=False)
@@ -147,7 +147,7 @@ async def a_dispute_is_ruled_on(market: Market) -> None:
 
 async def an_overclaim_costs_its_bond(market: Market) -> None:
     """The ruling is what the buyer said: the battery's bond goes to the buyer."""
-    contract = await _claimed(market, 8, 2_500)
+    contract = await claim_alone(market, 8, 2_500)
     before = await Balances.read(market)
     bond = await _disputed(market, contract, 700)
     landed = await market.client.do(market.resolve(contract, 700, market.battery.wallet), signers=[market.resolver])
@@ -162,7 +162,7 @@ async def an_overclaim_costs_its_bond(market: Market) -> None:
 
 async def nobody_rules_and_time_does(market: Market) -> None:
     """After the time-out anybody ends the dispute: what is safe and half of the rest, each bond back to its side."""
-    contract = await _claimed(market, 9, 2_000)
+    contract = await claim_alone(market, 9, 2_000)
     before = await Balances.read(market)
     await _disputed(market, contract, 1_000)
     over = market.timeout(contract, market.battery.wallet)
@@ -177,7 +177,7 @@ async def nobody_rules_and_time_does(market: Market) -> None:
     assert await Balances.read(market) == before.after(payee=payout, vault=-payout, line=-payout - fee, fees=fee)
 
 
-async def _claimed(market: Market, contract_no: int, delivered_wh: int) -> Contract:
+async def claim_alone(market: Market, contract_no: int, delivered_wh: int) -> Contract:
     contract = await market.agree(contract_no)
     proof, claimed = _claim(market, contract, market.receipt(contract, delivered_wh))
     await market.client.do(proof, claimed, signers=[market.battery.wallet])
